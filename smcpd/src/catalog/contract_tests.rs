@@ -1,0 +1,198 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn parsed(contract: Value) -> Result<Description, String> {
+    parse(&contract).expect("it has commands").map_err(|error| error.to_string())
+}
+
+#[test]
+fn json_without_commands_is_no_contract() {
+    for value in [json!(null), json!([]), json!("x"), json!({}), json!({"plugin": {}})] {
+        assert!(parse(&value).is_none(), "{value}");
+    }
+}
+
+#[test]
+fn a_violation_names_its_field() {
+    let command = |more: Value| {
+        let mut command = json!({"name": "x"});
+        command.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"commands": [command]})
+    };
+    let parameter = |more: Value| command(json!({"parameters": [{"name": "ok"}, more]}));
+    let cases = [
+        (json!({"commands": {}}), "contract: commands: must be a list"),
+        (json!({"commands": [7]}), "contract: commands[0]: must be an object"),
+        (json!({"commands": [{}]}), "contract: commands[0].name: is missing"),
+        (
+            json!({"commands": [{"name": "a b"}]}),
+            "contract: commands[0].name: `a b` must be letters, digits, `_` and `-`",
+        ),
+        (json!({"commands": [{"name": 3}]}), "contract: commands[0].name: must be a string"),
+        (
+            json!({"commands": [{"name": "a"}, {"name": "a"}]}),
+            "contract: commands[1].name: `a` stands there twice",
+        ),
+        (
+            json!({"commands": [], "contract_version": "3.0"}),
+            "contract: contract_version: `3.0` is not known here: 1.x and 2.x are",
+        ),
+        (
+            json!({"commands": [], "contract_version": "1.x"}),
+            "contract: contract_version: `1.x` is no version",
+        ),
+        (json!({"commands": [], "plugin": []}), "contract: plugin: must be an object"),
+        (
+            json!({"commands": [], "env": [{"name": "A=B"}]}),
+            "contract: env[0].name: `A=B` is no name of a variable",
+        ),
+        (
+            parameter(json!({"name": "a", "type": "strng"})),
+            "contract: commands[0].parameters[1].type: `strng` is none of string, number, integer, boolean, array, object",
+        ),
+        (
+            parameter(json!({"name": "ok"})),
+            "contract: commands[0].parameters[1].name: `ok` stands there twice",
+        ),
+        (parameter(json!({"name": ""})), "contract: commands[0].parameters[1].name: `` is no name"),
+        (
+            parameter(json!({"name": "a", "required": "yes"})),
+            "contract: commands[0].parameters[1].required: must be true or false",
+        ),
+        (
+            parameter(json!({"name": "a", "enum": []})),
+            "contract: commands[0].parameters[1].enum: must be a list with something in it",
+        ),
+        (
+            parameter(json!({"name": "a", "items": "text"})),
+            "contract: commands[0].parameters[1].items: `text` is no type",
+        ),
+        (command(json!({"annotations": true})), "contract: commands[0].annotations: must be an object"),
+        (command(json!({"timeout": -1})), "contract: commands[0].timeout: must be a number of seconds"),
+        (
+            command(json!({"concurrency": 0})),
+            "contract: commands[0].concurrency: must be a whole number above 0",
+        ),
+        (
+            command(json!({"inputSchema": {"type": "array"}})),
+            "contract: commands[0].inputSchema.type: must be \"object\"",
+        ),
+        (
+            command(json!({"tool_name": "a.b"})),
+            "contract: commands[0].tool_name: `a.b` must be letters, digits, `_` and `-`",
+        ),
+        (command(json!({"stdin": 1})), "contract: commands[0].stdin: must be true or false"),
+    ];
+    for (contract, expected) in cases {
+        assert_eq!(parsed(contract).unwrap_err(), expected);
+    }
+}
+
+#[test]
+fn versions_unknown_fields_and_nulls_are_taken_as_the_field_writes_them() {
+    for version in [
+        json!("1"),
+        json!("1.0"),
+        json!("1.1"),
+        json!("1.0.3"),
+        json!("2.0"),
+        json!(1),
+        json!(1.1),
+        json!(null),
+    ] {
+        assert!(parsed(json!({"commands": [], "contract_version": version})).is_ok(), "{version}");
+    }
+    let described = parsed(json!({
+        "anything": 1,
+        "plugin": {"name": "p", "version": 2, "extra": []},
+        "commands": [
+            {"name": "connect"},
+            {"name": "go", "more": {}, "parameters": [{"name": "a", "default": null, "type": null, "unknown": 1}]},
+        ],
+    }))
+    .unwrap();
+    assert_eq!(described.version.as_deref(), Some("2"));
+    assert_eq!(described.commands.len(), 1);
+    assert_eq!(described.commands[0].parameters[0].default, None);
+}
+
+#[test]
+fn argv_words_choose_the_shape() {
+    let shape = |parameter: Value| {
+        let mut described = parsed(json!({"commands": [{"name": "x", "parameters": [parameter]}]})).unwrap();
+        let parameter = described.commands.remove(0).parameters.remove(0);
+        (parameter.shape, parameter.flag.unwrap_or_default(), parameter.level)
+    };
+    let flag = |flag: &str| flag.to_owned();
+    let cases = [
+        (json!({"name": "a_b"}), (Shape::Option, flag("--a_b"), 1)),
+        (json!({"name": "a", "type": "boolean"}), (Shape::Option, flag("--a"), 1)),
+        (json!({"name": "a", "type": "boolean", "action": "store_true"}), (Shape::SwitchOn, flag("--a"), 1)),
+        (json!({"name": "a", "type": "boolean", "arg_style": "flag"}), (Shape::SwitchOn, flag("--a"), 1)),
+        (json!({"name": "a", "type": "boolean", "takes_value": false}), (Shape::SwitchOn, flag("--a"), 1)),
+        (json!({"name": "a", "type": "boolean", "takes_value": true}), (Shape::Option, flag("--a"), 1)),
+        (json!({"name": "a", "type": "array"}), (Shape::Repeat, flag("--a"), 1)),
+        (json!({"name": "a", "type": "array", "nargs": "+"}), (Shape::List, flag("--a"), 1)),
+        (json!({"name": "a", "flag": "-x"}), (Shape::Option, flag("-x"), 1)),
+        (json!({"name": "a", "flag": null}), (Shape::Positional, flag(""), 1)),
+        (json!({"name": "a", "flag": null, "type": "array"}), (Shape::Positionals, flag(""), 1)),
+        (
+            json!({"name": "a", "flag": null, "nargs": "...", "type": "array"}),
+            (Shape::Remainder, flag(""), 1),
+        ),
+        (json!({"name": "a", "global": true}), (Shape::Option, flag("--a"), 0)),
+        (json!({"name": "a", "action": "count", "type": "integer"}), (Shape::Count, flag("--a"), 1)),
+    ];
+    for (parameter, expected) in cases {
+        assert_eq!(shape(parameter.clone()), expected, "{parameter}");
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-z_. -]{0,6}".prop_map(Value::from),
+    ];
+    let key = prop::sample::select(vec![
+        "name",
+        "commands",
+        "parameters",
+        "type",
+        "plugin",
+        "required",
+        "default",
+        "items",
+        "enum",
+        "flag",
+        "nargs",
+        "env",
+        "timeout",
+        "annotations",
+        "inputSchema",
+        "properties",
+        "contract_version",
+        "global",
+        "x",
+    ]);
+    leaf.prop_recursive(5, 40, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((key.clone(), inner), 0..5).prop_map(|pairs| {
+                Value::Object(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_json_panics(commands in any_json(), rest in any_json()) {
+        let mut contract = rest.as_object().cloned().unwrap_or_default();
+        contract.insert("commands".to_owned(), commands);
+        let _either = parse(&Value::Object(contract));
+    }
+}

@@ -1,0 +1,150 @@
+//! A digest over what a plugin's description depends on: its sources, its program and its interpreter.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::scan::Located;
+
+/// Part of every digest: a new way to describe plugins describes all of them again.
+const GENERATION: u32 = 1;
+/// Past these a tree is no longer read whole; the stat of what is left still counts.
+const MOST_FILES: usize = 2_000;
+const DEEPEST: usize = 8;
+const MOST_BYTES: u64 = 16 << 20;
+
+/// Returns the digest in hexadecimal. Files that cannot be read count by their name.
+pub(crate) fn of(plugin: &Located) -> String {
+    let mut hash = Sha256::new();
+    hash.update(GENERATION.to_le_bytes());
+    hash.update(env!("CARGO_PKG_VERSION"));
+    let mut files = Vec::new();
+    sources(&plugin.directory, 0, &mut files);
+    files.push(plugin.directory.join("cli"));
+    files.sort();
+    files.dedup();
+    let mut budget = MOST_BYTES;
+    for file in files {
+        field(&mut hash, file.as_os_str().as_encoded_bytes());
+        contents(&mut hash, &file, &mut budget);
+    }
+    // An interpreter is too large to read; replacing it changes what its stat says.
+    field(&mut hash, plugin.program.as_os_str().as_encoded_bytes());
+    stat(&mut hash, &plugin.program);
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn field(hash: &mut Sha256, bytes: &[u8]) {
+    hash.update((bytes.len() as u64).to_le_bytes());
+    hash.update(bytes);
+}
+
+/// Collects what looks like source: a plugin's data may change with every call, and says nothing of its commands.
+fn sources(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    let mut entries: Vec<_> = entries.flatten().collect();
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        if found.len() >= MOST_FILES {
+            return;
+        }
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        let Ok(kind) = fs::metadata(&path) else { continue };
+        if kind.is_dir() {
+            let skipped = name.starts_with('.')
+                || ["__pycache__", "venv", "node_modules", "site-packages", "tests"].contains(&name.as_ref());
+            // A linked directory may lead back to where it came from.
+            let linked = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            if !skipped && !linked && depth < DEEPEST {
+                sources(&path, depth + 1, found);
+            }
+        } else if kind.is_file() && is_source(&name) {
+            found.push(path);
+        }
+    }
+}
+
+fn is_source(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+    matches!(extension, Some("py" | "sh" | "js" | "rb"))
+        || matches!(name, "requirements.txt" | "pyproject.toml")
+}
+
+fn contents(hash: &mut Sha256, path: &Path, budget: &mut u64) {
+    stat_mode(hash, path);
+    let Ok(file) = fs::metadata(path).and_then(|found| {
+        // A FIFO or a device in a plugin must not be opened.
+        if found.is_file() { fs::File::open(path) } else { Err(std::io::ErrorKind::InvalidInput.into()) }
+    }) else {
+        return;
+    };
+    let mut bytes = Vec::new();
+    if file.take(*budget + 1).read_to_end(&mut bytes).is_ok() && bytes.len() as u64 <= *budget {
+        *budget -= bytes.len() as u64;
+        field(hash, &bytes);
+    } else {
+        stat(hash, path);
+    }
+}
+
+fn stat_mode(hash: &mut Sha256, path: &Path) {
+    if let Ok(found) = fs::metadata(path) {
+        hash.update(found.mode().to_le_bytes());
+    }
+}
+
+fn stat(hash: &mut Sha256, path: &Path) {
+    if let Ok(found) = fs::metadata(path) {
+        for number in
+            [found.ino(), found.size(), found.mtime().cast_unsigned(), found.mtime_nsec().cast_unsigned()]
+        {
+            hash.update(number.to_le_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn sources_program_and_modes_count_and_data_does_not() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().to_owned();
+        fs::write(directory.join("cli.py"), "one").unwrap();
+        fs::create_dir(directory.join("lib")).unwrap();
+        fs::write(directory.join("lib/more.py"), "more").unwrap();
+        let mut plugin = Located {
+            name: "p".to_owned(),
+            program: "/bin/sh".into(),
+            prefix: Vec::new(),
+            directory: directory.clone(),
+        };
+        let first = of(&plugin);
+        fs::write(directory.join("state.sqlite"), "data").unwrap();
+        std::os::unix::fs::symlink(&directory, directory.join("loop")).unwrap();
+        assert_eq!(of(&plugin), first);
+        let mut seen = vec![first];
+        let mut differs = |plugin: &Located| {
+            let now = of(plugin);
+            assert!(!seen.contains(&now));
+            seen.push(now);
+        };
+        fs::write(directory.join("cli.py"), "two").unwrap();
+        differs(&plugin);
+        fs::write(directory.join("lib/more.py"), "less").unwrap();
+        differs(&plugin);
+        fs::set_permissions(directory.join("cli.py"), fs::Permissions::from_mode(0o755)).unwrap();
+        differs(&plugin);
+        plugin.program = "/bin/cat".into();
+        differs(&plugin);
+        fs::remove_file(directory.join("lib/more.py")).unwrap();
+        differs(&plugin);
+    }
+}

@@ -1,0 +1,209 @@
+//! Which tools exist, how arguments become an argv, and how output becomes a result.
+//!
+//! `discovery` keeps the published [`Catalog`] true to the plugins directory: `scan` finds programs, `describe`
+//! asks them (`contract`, `parser_tree` under the probe, `help_text`), `facts` turns what a parser says into
+//! commands, `digest` and `store` remember. A [`Tool`] is one command: `schema` tells a client what it takes,
+//! `arguments` checks what came, `argv` says it on a command line, `output` reads what the program said.
+//! Running it is the executor's.
+
+mod arguments;
+mod argv;
+mod contract;
+mod describe;
+mod digest;
+mod discovery;
+mod environment;
+mod facts;
+mod help_text;
+mod model;
+mod names;
+mod output;
+mod parser_tree;
+mod scan;
+mod schema;
+mod store;
+mod tool;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+pub(crate) use discovery::{CatalogHandle, Discovery};
+pub(crate) use output::{ErrorCode, ToolOutput, from_error, from_outcome};
+pub(crate) use tool::{CallContext, Fields, Kind, Plugin, Tool};
+
+use arguments::nearest;
+use names::{Index, NotFound};
+
+use crate::config::{self, Separator};
+use crate::paths::Paths;
+
+/// What discovery needs of the configuration.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) paths: Paths,
+    pub(crate) plugins: config::Plugins,
+    pub(crate) tools: config::Tools,
+    pub(crate) execution: config::Execution,
+    pub(crate) plugin: BTreeMap<String, config::Plugin>,
+}
+
+/// Where a plugin stands.
+#[derive(Debug, Clone)]
+pub(crate) enum PluginState {
+    Pending,
+    Described(Arc<Plugin>),
+    Failed(String),
+}
+
+/// Something about a tool that its author or the operator should mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) tool: String,
+    pub(crate) message: String,
+}
+
+/// How many plugins are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct PluginCounts {
+    pub(crate) described: usize,
+    pub(crate) pending: usize,
+    pub(crate) failed: usize,
+}
+
+/// An immutable snapshot of all tools.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    pub(crate) generation: u64,
+    tools: Vec<Arc<Tool>>,
+    index: Index,
+    plugins: BTreeMap<String, PluginState>,
+    pub(crate) problems: Vec<Problem>,
+    /// The JSON list of all tools, made once for each set of fields.
+    listed: [OnceLock<Bytes>; Fields::ALL.len()],
+}
+
+/// Why a name names no tool.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FindError {
+    #[error("unknown tool: `{name}`{}", .near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+    Unknown { name: String, near: Option<String> },
+    #[error("`{name}` may mean {}: use the exact name", .candidates.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "))]
+    Ambiguous { name: String, candidates: Vec<String> },
+}
+
+impl Catalog {
+    /// The catalog before anything was described: the built-in tools alone.
+    pub(crate) fn empty() -> Self {
+        Self::build(0, BTreeMap::new(), Separator::default())
+    }
+
+    /// Lays out the tools of `plugins`, in the order of their names.
+    pub(crate) fn build(
+        generation: u64,
+        plugins: BTreeMap<String, PluginState>,
+        separator: Separator,
+    ) -> Self {
+        let mut catalog = Self {
+            generation,
+            tools: Vec::new(),
+            index: Index::default(),
+            plugins: BTreeMap::new(),
+            problems: Vec::new(),
+            listed: Default::default(),
+        };
+        catalog.add(Tool::health());
+        for state in plugins.values() {
+            if let PluginState::Described(plugin) = state {
+                for tool in Tool::all_of(plugin, separator) {
+                    catalog.add(tool);
+                }
+            }
+        }
+        catalog.plugins = plugins;
+        catalog
+    }
+
+    /// A name that clients would choke on, or that is taken, keeps its tool out and says so.
+    fn add(&mut self, tool: Tool) {
+        let wire = tool.wire_name();
+        let error = if wire.len() > names::LONGEST {
+            Some(format!(
+                "left out: the name `{wire}` has {} letters, clients take {}; set `tool_name`",
+                wire.len(),
+                names::LONGEST
+            ))
+        } else {
+            self.index.is_taken(wire).map(|other| {
+                format!(
+                    "left out: `{wire}` is also the name of `{}`; set `tool_name`",
+                    self.tools[other].id()
+                )
+            })
+        };
+        if let Some(message) = error {
+            self.problems.push(Problem { tool: tool.id().to_owned(), message });
+            return;
+        }
+        if wire.len() > names::LONG {
+            let message = format!(
+                "the name `{wire}` has {} letters: Letta takes 48, and some clients add a prefix",
+                wire.len()
+            );
+            self.problems.push(Problem { tool: tool.id().to_owned(), message });
+        }
+        self.index.add(self.tools.len(), wire, tool.plugin_name(), tool.command_name());
+        self.tools.push(Arc::new(tool));
+    }
+
+    pub(crate) fn tools(&self) -> &[Arc<Tool>] {
+        &self.tools
+    }
+
+    /// Finds a tool by any of its spellings.
+    pub(crate) fn find(&self, name: &str) -> Result<Arc<Tool>, FindError> {
+        self.index.find(name).map(|tool| Arc::clone(&self.tools[tool])).map_err(|missing| {
+            let short: String = name.chars().take(128).collect();
+            match missing {
+                NotFound::Unknown => {
+                    let names = self.tools.iter().map(|tool| tool.wire_name().to_owned());
+                    FindError::Unknown { near: nearest(name, names), name: short }
+                }
+                NotFound::Ambiguous(tools) => FindError::Ambiguous {
+                    name: short,
+                    candidates: tools.iter().map(|tool| self.tools[*tool].wire_name().to_owned()).collect(),
+                },
+            }
+        })
+    }
+
+    /// Returns the JSON list of all tools, with the fields that a revision has.
+    pub(crate) fn listed(&self, fields: Fields) -> Bytes {
+        let make = || {
+            let tools: Vec<_> = self.tools.iter().map(|tool| tool.to_json(fields)).collect();
+            Bytes::from(serde_json::to_vec(&tools).expect("a tool has string keys"))
+        };
+        self.listed[fields as usize].get_or_init(make).clone()
+    }
+
+    /// Returns one page of the list, made anew: only catalogs of more than a page need it.
+    pub(crate) fn tools_from(&self, start: usize, most: usize, fields: Fields) -> Vec<serde_json::Value> {
+        self.tools.iter().skip(start).take(most).map(|tool| tool.to_json(fields)).collect()
+    }
+
+    pub(crate) fn plugin_counts(&self) -> PluginCounts {
+        let mut counts = PluginCounts::default();
+        for state in self.plugins.values() {
+            match state {
+                PluginState::Described(_) => counts.described += 1,
+                PluginState::Pending => counts.pending += 1,
+                PluginState::Failed(_) => counts.failed += 1,
+            }
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests;

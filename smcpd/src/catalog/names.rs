@@ -1,0 +1,102 @@
+//! The names of tools: `plugin.command` for people, `plugin__command` on the wire, and every spelling that
+//! `tools/call` takes.
+
+use std::collections::HashMap;
+
+/// OpenAI, Anthropic and Claude Desktop take no longer one.
+pub(crate) const LONGEST: usize = 64;
+/// Letta refuses more than 48, and some clients add a prefix of their own.
+pub(crate) const LONG: usize = 45;
+
+/// Returns whether every client takes the letters of this name.
+pub(crate) fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+/// Finds tools by any of their spellings.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    exact: HashMap<String, usize>,
+    alike: HashMap<String, Vec<usize>>,
+}
+
+/// Why a name names no one tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotFound {
+    Unknown,
+    /// The tools that the spelling may mean.
+    Ambiguous(Vec<usize>),
+}
+
+impl Index {
+    /// Adds a tool under its wire name and under `plugin`, `command` joined in the three ways.
+    pub(crate) fn add(&mut self, tool: usize, wire: &str, plugin: Option<&str>, command: &str) {
+        self.exact.insert(wire.to_owned(), tool);
+        let joined = |separator: &str| match plugin {
+            Some(plugin) => format!("{plugin}{separator}{command}"),
+            None => command.to_owned(),
+        };
+        // The identity is exact as well: it is what people type.
+        self.exact.entry(joined(".")).or_insert(tool);
+        for name in [wire.to_owned(), joined("__"), joined("."), joined("_")] {
+            let tools = self.alike.entry(alike(&name)).or_default();
+            if !tools.contains(&tool) {
+                tools.push(tool);
+            }
+        }
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Result<usize, NotFound> {
+        if let Some(tool) = self.exact.get(name) {
+            return Ok(*tool);
+        }
+        match self.alike.get(&alike(name)).map(Vec::as_slice) {
+            None | Some([]) => Err(NotFound::Unknown),
+            Some([tool]) => Ok(*tool),
+            Some(several) => Err(NotFound::Ambiguous(several.to_vec())),
+        }
+    }
+
+    pub(crate) fn is_taken(&self, wire: &str) -> Option<usize> {
+        self.exact.get(wire).copied()
+    }
+}
+
+fn alike(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_finds_the_tool_and_an_ambiguous_one_names_the_candidates() {
+        let mut index = Index::default();
+        index.add(0, "dev-ops__click-button", Some("dev-ops"), "click-button");
+        index.add(1, "a_b__c", Some("a_b"), "c");
+        index.add(2, "a__b_c", Some("a"), "b_c");
+        index.add(3, "health", None, "health");
+        index.add(4, "a-b__c", Some("a-b"), "c");
+        let cases = [
+            ("dev-ops__click-button", Ok(0)),
+            ("dev-ops.click-button", Ok(0)),
+            ("dev_ops_click_button", Ok(0)),
+            ("dev_ops__click-button", Ok(0)),
+            ("dev-ops.click_button", Ok(0)),
+            ("health", Ok(3)),
+            ("a_b__c", Ok(1)),
+            ("a-b__c", Ok(4)),
+            ("a_b.c", Ok(1)),
+            ("a.b-c", Ok(2)),
+            ("a_b_c", Err(NotFound::Ambiguous(vec![1, 2, 4]))),
+            ("a-b-c", Err(NotFound::Ambiguous(vec![1, 2, 4]))),
+            ("Health", Err(NotFound::Unknown)),
+            ("dev-ops", Err(NotFound::Unknown)),
+            ("", Err(NotFound::Unknown)),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(index.find(name), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! From what a program said to what a client gets: text, structure, native content, or an error with a code.
+
+use serde_json::{Value, json};
+
+use crate::executor::{End, Outcome, RunError};
+
+/// What a call ended with; the list is closed, clients sniff it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ErrorCode {
+    InvalidArguments,
+    PluginError,
+    Timeout,
+    Cancelled,
+    QueueFull,
+    OutputTooLarge,
+    StartFailed,
+    InternalError,
+}
+
+impl ErrorCode {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidArguments => "invalid_arguments",
+            Self::PluginError => "plugin_error",
+            Self::Timeout => "timeout",
+            Self::Cancelled => "cancelled",
+            Self::QueueFull => "queue_full",
+            Self::OutputTooLarge => "output_too_large",
+            Self::StartFailed => "start_failed",
+            Self::InternalError => "internal_error",
+        }
+    }
+}
+
+/// A result as MCP has it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ToolOutput {
+    /// Never empty, and its first block is useful text wherever the plugin did not say otherwise.
+    pub(crate) content: Vec<Value>,
+    pub(crate) structured: Option<Value>,
+    pub(crate) error: Option<ErrorCode>,
+}
+
+impl ToolOutput {
+    pub(crate) fn failed(code: ErrorCode, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            structured: Some(json!({"error": {"code": code.as_str(), "message": &message}})),
+            content: vec![text_block(&message)],
+            error: Some(code),
+        }
+    }
+
+    /// The `CallToolResult` of the specification.
+    pub(crate) fn into_result(self) -> Value {
+        let mut result = json!({"content": self.content, "isError": self.error.is_some()});
+        if let Some(structured) = self.structured {
+            result["structuredContent"] = structured;
+        }
+        result
+    }
+}
+
+fn text_block(text: &str) -> Value {
+    json!({"type": "text", "text": text})
+}
+
+/// How much of stderr is added to a failure.
+const STDERR_TAIL: usize = 4 << 10;
+
+/// Returns what a client gets of a program that ran.
+pub(crate) fn from_outcome(outcome: Outcome) -> ToolOutput {
+    let ran = outcome.ran;
+    let flooded = outcome.stdout.total().max(outcome.stderr.total());
+    let cut = outcome.stdout.cut();
+    let stdout = outcome.stdout.into_text();
+    let stderr = outcome.stderr.into_text();
+    let ended = |code, what: String| with_stderr(ToolOutput::failed(code, what), &stderr);
+    match outcome.end {
+        End::Exited(0) => succeeded(stdout.trim(), cut),
+        End::Exited(status) => failed(stdout.trim(), &stderr, &format!("exited with {status}")),
+        End::Signaled(signal) => failed(stdout.trim(), &stderr, &format!("was ended by signal {signal}")),
+        End::TimedOut => ended(ErrorCode::Timeout, format!("timed out after {} s", seconds(ran))),
+        End::Cancelled => ended(ErrorCode::Cancelled, format!("cancelled after {} s", seconds(ran))),
+        End::Flooded => ended(ErrorCode::OutputTooLarge, format!("ended: it had written {flooded} bytes")),
+    }
+}
+
+fn seconds(duration: std::time::Duration) -> f64 {
+    (duration.as_secs_f64() * 10.0).round() / 10.0
+}
+
+/// Returns what a client gets of a program that did not run.
+pub(crate) fn from_error(error: &RunError) -> ToolOutput {
+    let chain = match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    match error {
+        RunError::QueueFull { .. } => {
+            ToolOutput::failed(ErrorCode::QueueFull, format!("{chain}; try again later"))
+        }
+        RunError::Stopping => ToolOutput::failed(ErrorCode::Cancelled, chain),
+        RunError::CancelledWaiting => ToolOutput::failed(ErrorCode::Cancelled, chain),
+        RunError::Spawn { .. } => ToolOutput::failed(ErrorCode::StartFailed, chain),
+        RunError::Lost => ToolOutput::failed(ErrorCode::InternalError, chain),
+    }
+}
+
+fn succeeded(stdout: &str, cut: u64) -> ToolOutput {
+    if cut > 0 {
+        let note = format!("{cut} bytes of the output were cut out of its middle");
+        let structured = json!({"truncated": {"bytes": cut, "message": note}});
+        return ToolOutput { content: vec![text_block(stdout)], structured: Some(structured), error: None };
+    }
+    let value = json_of(stdout);
+    if let Some(output) = value.as_ref().and_then(native) {
+        return output;
+    }
+    // Only an object can be structured content before 2026-07-28.
+    let structured = value.filter(Value::is_object);
+    let text = if stdout.is_empty() { "(no output)" } else { stdout };
+    ToolOutput { content: vec![text_block(text)], structured, error: None }
+}
+
+/// The `error` text, else stdout, else the tail of stderr, else the status; the tail of stderr is always added,
+/// because argparse speaks only there.
+fn failed(stdout: &str, stderr: &str, status: &str) -> ToolOutput {
+    let structure = json_of(stdout).filter(Value::is_object);
+    let said = structure.as_ref().and_then(error_text);
+    let tail = tail(stderr);
+    let message = match (said, stdout, tail) {
+        (Some(text), _, _) => text,
+        (None, "", "") => status.to_owned(),
+        (None, "", tail) => tail.to_owned(),
+        (None, stdout, _) => stdout.to_owned(),
+    };
+    let mut output = with_stderr(ToolOutput::failed(ErrorCode::PluginError, message), stderr);
+    if let (Some(Value::Object(theirs)), Some(Value::Object(ours))) = (structure, &mut output.structured) {
+        for (key, value) in theirs {
+            ours.entry(key).or_insert(value);
+        }
+    }
+    output
+}
+
+fn error_text(structure: &Value) -> Option<String> {
+    let error = structure.get("error")?;
+    let text = match error {
+        Value::String(text) => text.clone(),
+        Value::Object(object) => match object.get("message") {
+            Some(Value::String(text)) => text.clone(),
+            _ => error.to_string(),
+        },
+        Value::Null => return None,
+        other => other.to_string(),
+    };
+    (!text.trim().is_empty()).then_some(text)
+}
+
+/// Adds the tail of stderr as a block of its own, unless it is what the first block says already.
+fn with_stderr(mut output: ToolOutput, stderr: &str) -> ToolOutput {
+    let tail = tail(stderr);
+    let said = output.content[0]["text"].as_str().is_some_and(|text| text.contains(tail));
+    if !tail.is_empty() && !said {
+        output.content.push(text_block(&format!("stderr: {tail}")));
+    }
+    output
+}
+
+fn tail(stderr: &str) -> &str {
+    let stderr = stderr.trim();
+    let mut start = stderr.len().saturating_sub(STDERR_TAIL);
+    while !stderr.is_char_boundary(start) {
+        start += 1;
+    }
+    &stderr[start..]
+}
+
+/// stdout as JSON: whole, else the last JSON object or list that begins a line and runs to the end.
+pub(super) fn json_of(stdout: &str) -> Option<Value> {
+    let parse = |text: &str| serde_json::from_str::<Value>(text).ok();
+    if let Some(value) = parse(stdout) {
+        return Some(value);
+    }
+    if !stdout.ends_with(['}', ']']) {
+        return None;
+    }
+    // The value's first line is looked for from the end; so many lines are tried and no more, because each try
+    // reads to the end.
+    stdout
+        .rmatch_indices('\n')
+        .map(|(newline, _)| &stdout[newline + 1..])
+        .filter(|rest| rest.starts_with(['{', '[']))
+        .take(64)
+        .find_map(parse)
+}
+
+/// `{"content": [blocks]}` passes as it is, where every block is one that MCP knows.
+fn native(value: &Value) -> Option<ToolOutput> {
+    let object = value.as_object()?;
+    let known = ["content", "structuredContent", "isError", "_meta"];
+    let content = object.get("content")?.as_array()?;
+    let all_known = object.keys().all(|key| known.contains(&key.as_str()));
+    if content.is_empty() || !all_known || !content.iter().all(is_block) {
+        return None;
+    }
+    let failed = object.get("isError") == Some(&Value::Bool(true));
+    Some(ToolOutput {
+        content: content.clone(),
+        structured: object.get("structuredContent").filter(|value| value.is_object()).cloned(),
+        error: failed.then_some(ErrorCode::PluginError),
+    })
+}
+
+fn is_block(block: &Value) -> bool {
+    let text = |key: &str| block[key].is_string();
+    match block["type"].as_str() {
+        Some("text") => text("text"),
+        Some("image" | "audio") => text("data") && text("mimeType"),
+        Some("resource_link") => text("uri") && text("name"),
+        Some("resource") => {
+            let resource = &block["resource"];
+            resource["uri"].is_string() && (resource["text"].is_string() || resource["blob"].is_string())
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "output_tests.rs"]
+mod tests;

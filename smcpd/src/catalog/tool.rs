@@ -1,0 +1,294 @@
+//! A tool: one command of a plugin, as a client sees it and as the executor runs it.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::arguments::{self, ArgumentError};
+use super::environment::Environment;
+use super::model::{Command, Description};
+use super::scan::Located;
+use super::{argv, schema};
+use crate::config::{self, Separator, Serialize};
+use crate::executor::{Admission, Invocation, OutputLimit};
+
+/// Bytes that may pass before a program is ended, as a multiple of what is kept.
+const CEILING: u64 = 32;
+
+/// A described plugin, and what the operator grants it.
+#[derive(Debug)]
+pub(crate) struct Plugin {
+    located: Located,
+    description: Description,
+    environment: Environment,
+    /// The working directory of its calls.
+    state: PathBuf,
+    /// What the operator allows; a contract can only narrow it.
+    timeout: Option<Duration>,
+    lanes: Lanes,
+    output: OutputLimit,
+}
+
+/// How the calls of a plugin stand to each other and to those of others.
+#[derive(Debug, Clone)]
+struct Lanes {
+    lane: Arc<str>,
+    /// Readers of a lane of one slot overlap.
+    readers_overlap: bool,
+    slots: NonZeroUsize,
+}
+
+impl Plugin {
+    pub(super) fn new(
+        located: Located,
+        description: Description,
+        environment: Environment,
+        state: PathBuf,
+        granted: &config::Plugin,
+        execution: &config::Execution,
+    ) -> Self {
+        let lanes = match execution.serialize {
+            Serialize::All => Lanes { lane: "*".into(), readers_overlap: false, slots: NonZeroUsize::MIN },
+            Serialize::Plugin => Lanes {
+                lane: located.name.as_str().into(),
+                readers_overlap: true,
+                slots: granted.concurrency.unwrap_or(NonZeroUsize::MIN),
+            },
+            Serialize::None => Lanes {
+                lane: located.name.as_str().into(),
+                readers_overlap: true,
+                slots: granted.concurrency.unwrap_or(execution.max_concurrent),
+            },
+        };
+        Self {
+            located,
+            description,
+            environment,
+            state,
+            timeout: granted.timeout.unwrap_or(execution.timeout),
+            lanes,
+            output: OutputLimit {
+                keep: execution.output_limit,
+                ceiling: execution.output_limit as u64 * CEILING,
+            },
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.located.name
+    }
+}
+
+/// Who asks for a call, as the plugin is told.
+#[derive(Debug, Clone)]
+pub(crate) struct CallContext<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) caller: &'a str,
+    /// `X-Agent-Id`: a claim.
+    pub(crate) agent: Option<&'a str>,
+    pub(crate) traceparent: Option<&'a str>,
+    /// Whose turn it is when calls wait.
+    pub(crate) turn: Arc<str>,
+}
+
+/// The fields of a tool that a revision of the protocol knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fields {
+    /// 2024-11-05: name, description, inputSchema.
+    Plain,
+    /// 2025-03-26: annotations too.
+    Annotated,
+    /// 2025-06-18 and later: title too.
+    Titled,
+}
+
+impl Fields {
+    pub(crate) const ALL: [Self; 3] = [Self::Plain, Self::Annotated, Self::Titled];
+}
+
+/// What runs when a tool is called.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// The daemon's own: what `/health` says.
+    Health,
+    Command {
+        plugin: Arc<Plugin>,
+        index: usize,
+    },
+}
+
+/// One command as MCP sees it.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    id: String,
+    wire_name: String,
+    kind: Kind,
+}
+
+impl Tool {
+    pub(super) fn health() -> Self {
+        Self { id: "health".to_owned(), wire_name: "health".to_owned(), kind: Kind::Health }
+    }
+
+    pub(super) fn all_of(plugin: &Arc<Plugin>, separator: Separator) -> impl Iterator<Item = Self> {
+        plugin.description.commands.iter().enumerate().map(move |(index, command)| Self {
+            id: format!("{}.{}", plugin.name(), command.name),
+            wire_name: command
+                .tool_name
+                .clone()
+                .unwrap_or_else(|| format!("{}{}{}", plugin.name(), separator.as_str(), command.name)),
+            kind: Kind::Command { plugin: Arc::clone(plugin), index },
+        })
+    }
+
+    /// `plugin.command`
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn wire_name(&self) -> &str {
+        &self.wire_name
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    pub(crate) fn plugin_name(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Health => None,
+            Kind::Command { plugin, .. } => Some(plugin.name()),
+        }
+    }
+
+    pub(super) fn command_name(&self) -> &str {
+        self.command().map_or(&self.wire_name, |command| &command.name)
+    }
+
+    fn command(&self) -> Option<&Command> {
+        match &self.kind {
+            Kind::Health => None,
+            Kind::Command { plugin, index } => Some(&plugin.description.commands[*index]),
+        }
+    }
+
+    /// Returns what `tools/list` says of it.
+    pub(super) fn to_json(&self, fields: Fields) -> Value {
+        let (title, annotations);
+        let mut tool = Map::new();
+        tool.insert("name".to_owned(), self.wire_name.as_str().into());
+        match self.command() {
+            None => {
+                title = Some("Health".to_owned());
+                annotations =
+                    Some(json!({"readOnlyHint": true, "idempotentHint": true, "openWorldHint": false}));
+                let description = "Says how the tool server is: its status, version and uptime, and how many \
+                                   plugins, tools and calls it counts.";
+                tool.insert("description".to_owned(), description.into());
+                tool.insert("inputSchema".to_owned(), schema::of(&Command::default()));
+            }
+            Some(command) => {
+                title = command.title.clone();
+                annotations = command.annotations.clone();
+                tool.insert("description".to_owned(), self.description(command).into());
+                tool.insert("inputSchema".to_owned(), schema::of(command));
+            }
+        }
+        if let (Fields::Titled, Some(title)) = (fields, title) {
+            tool.insert("title".to_owned(), title.into());
+        }
+        if let (Fields::Annotated | Fields::Titled, Some(annotations)) = (fields, annotations) {
+            tool.insert("annotations".to_owned(), annotations);
+        }
+        Value::Object(tool)
+    }
+
+    /// A model chooses by description, so none is ever empty.
+    fn description(&self, command: &Command) -> String {
+        let said = command.description.as_deref().map(str::trim).filter(|text| !text.is_empty());
+        match said {
+            Some(text) => text.to_owned(),
+            None => format!(
+                "Runs the command `{}` of the plugin `{}`.",
+                command.path.join(" "),
+                self.plugin_name().unwrap_or_default()
+            ),
+        }
+    }
+}
+
+impl Plugin {
+    /// Checks the arguments and returns how the executor should run the call.
+    pub(crate) fn prepare(
+        &self,
+        command: usize,
+        given: &Map<String, Value>,
+        context: &CallContext<'_>,
+    ) -> Result<(Admission, Invocation), ArgumentError> {
+        let command = &self.description.commands[command];
+        let values = arguments::check(command, given)?;
+        let (words, stdin) = if command.stdin {
+            let object: Map<String, Value> =
+                values.into_iter().map(|(parameter, value)| (parameter.name.clone(), value)).collect();
+            let words = command.path.iter().map(Into::into).collect();
+            (words, Some(serde_json::to_vec(&object).expect("an object has string keys")))
+        } else {
+            (argv::build(command, &values)?, None)
+        };
+        let invocation = Invocation {
+            call: context.id.to_owned(),
+            program: self.located.program.clone(),
+            argv: self.located.prefix.iter().cloned().chain(words).collect(),
+            environment: self.environment(context).into_pairs(),
+            directory: self.state.clone(),
+            stdin,
+            timeout: self.timeout(command),
+            output: self.output,
+        };
+        Ok((self.admission(command, context), invocation))
+    }
+
+    fn environment(&self, context: &CallContext<'_>) -> Environment {
+        let mut environment = self.environment.clone();
+        environment.set("SMCP_CALLER", context.caller);
+        environment.set("SMCP_STATE_DIR", &self.state);
+        for (name, value) in [("SMCP_AGENT_ID", context.agent), ("TRACEPARENT", context.traceparent)] {
+            match value {
+                Some(value) => environment.set(name, value),
+                None => environment.remove(name),
+            }
+        }
+        environment
+    }
+
+    /// The shortest of what the operator grants and what the contract asks for.
+    fn timeout(&self, command: &Command) -> Option<Duration> {
+        let asked = command.timeout.or(self.description.timeout).filter(|seconds| *seconds > 0.0);
+        let asked = asked.map(Duration::from_secs_f64);
+        [self.timeout, asked].into_iter().flatten().min()
+    }
+
+    fn admission(&self, command: &Command, context: &CallContext<'_>) -> Admission {
+        let asked =
+            command.concurrency.or(self.description.concurrency).and_then(|n| usize::try_from(n).ok());
+        let slots = match asked.and_then(NonZeroUsize::new) {
+            Some(asked) => self.lanes.slots.min(asked),
+            None => self.lanes.slots,
+        };
+        Admission {
+            lane: Arc::clone(&self.lanes.lane),
+            shared: self.lanes.readers_overlap && command.is_read_only(),
+            slots,
+            caller: Arc::clone(&context.turn),
+        }
+    }
+
+    /// Creates the working directory of its calls, which may have been removed since the last one.
+    pub(crate) fn create_state(&self) -> std::io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.state)
+    }
+}

@@ -1,0 +1,276 @@
+//! Turns the merged values into checked types; every refusal names the key and where it was set.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::file::Seconds;
+use super::layers::{Layers, Origin};
+use super::{Config, ConfigError, Execution, Http, Log, Plugin, Plugins, Sessions, Tools};
+use crate::auth::{Keys, Policy};
+use crate::paths::Paths;
+
+/// No duration of ours is longer; beyond it arithmetic on instants may overflow.
+const LONGEST: f64 = 366.0 * 86_400.0;
+
+pub(super) fn check(
+    layers: Layers,
+    paths: Paths,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Config, ConfigError> {
+    let key = Key { layers: &layers };
+    let file = &layers.file;
+    let keys = keys(&key, environment)?;
+    Ok(Config {
+        http: http(&key, &keys)?,
+        sessions: Sessions {
+            max: key.count("sessions.max", file.sessions.max)?.get(),
+            idle: key.positive("sessions.idle", file.sessions.idle)?,
+            outbox: key.count("sessions.outbox", file.sessions.outbox)?.get(),
+        },
+        plugins: plugins(&key, &paths)?,
+        tools: Tools { separator: file.tools.separator },
+        execution: execution(&key)?,
+        keys,
+        auth_disabled: file.auth.disabled && !file.auth.required,
+        log: Log {
+            level: level(&key)?,
+            format: file.log.format,
+            file: file.log.file.clone(),
+            keep: key.whole("log.keep", file.log.keep, 0)?,
+        },
+        plugin: plugin(&key)?,
+        effective: effective(&layers, &paths),
+        paths,
+    })
+}
+
+/// Reads one value by its key, so that a refusal can name both.
+struct Key<'a> {
+    layers: &'a Layers,
+}
+
+impl Key<'_> {
+    fn refuse(&self, key: &str, message: impl Into<String>) -> ConfigError {
+        ConfigError::Value { key: key.to_owned(), origin: self.layers.origin(key), message: message.into() }
+    }
+
+    fn whole(&self, key: &str, value: i64, least: usize) -> Result<usize, ConfigError> {
+        usize::try_from(value)
+            .ok()
+            .filter(|value| (least..=1 << 40).contains(value))
+            .ok_or_else(|| self.refuse(key, format!("is {value}: it must be at least {least}")))
+    }
+
+    fn count(&self, key: &str, value: i64) -> Result<NonZeroUsize, ConfigError> {
+        let value = self.whole(key, value, 1)?;
+        Ok(NonZeroUsize::new(value).expect("`whole` refuses less than 1"))
+    }
+
+    fn seconds(&self, key: &str, value: Seconds) -> Result<Duration, ConfigError> {
+        if (0.0..=LONGEST).contains(&value.0) {
+            return Ok(Duration::from_secs_f64(value.0));
+        }
+        Err(self.refuse(key, format!("is {}: it must be between 0 and {LONGEST} seconds", value.0)))
+    }
+
+    fn positive(&self, key: &str, value: Seconds) -> Result<Duration, ConfigError> {
+        match self.seconds(key, value)? {
+            Duration::ZERO => Err(self.refuse(key, "is 0: it must be more")),
+            duration => Ok(duration),
+        }
+    }
+
+    fn timeout(&self, key: &str, value: Seconds) -> Result<Option<Duration>, ConfigError> {
+        Ok(Some(self.seconds(key, value)?).filter(|timeout| !timeout.is_zero()))
+    }
+}
+
+fn http(key: &Key<'_>, keys: &Keys) -> Result<Http, ConfigError> {
+    let file = &key.layers.file;
+    let http = &file.http;
+    let port = u16::try_from(http.port)
+        .map_err(|_| key.refuse("http.port", format!("is {}: a port is 0 to 65535", http.port)))?;
+    let mut host = match http.host.as_str() {
+        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        text => text.trim_matches(['[', ']']).parse().map_err(|_| {
+            key.refuse("http.host", format!("is `{text}`: it must be an IP address or `localhost`"))
+        })?,
+    };
+    if http.allow_external && key.layers.origin("http.host") == Origin::Default {
+        host = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    }
+    let open = file.auth.disabled && !file.auth.required;
+    if file.auth.required && keys.is_empty() {
+        return Err(ConfigError::Refused(
+            "a key is required (--require-auth) and none is set: set MCP_API_KEY, or `auth.key_files`"
+                .to_owned(),
+        ));
+    }
+    if !host.is_loopback() && keys.is_empty() && !open {
+        return Err(ConfigError::Refused(format!(
+            "refusing to listen on {host} without an API key: \
+             set MCP_API_KEY (or `auth.key_files`), or listen on 127.0.0.1"
+        )));
+    }
+    Ok(Http {
+        host,
+        port,
+        hosts: http.hosts.clone(),
+        origins: http.origins.clone(),
+        body_limit: key.whole("http.body_limit", http.body_limit, 1024)?,
+        header_timeout: key.positive("http.header_timeout", http.header_timeout)?,
+        body_timeout: key.positive("http.body_timeout", http.body_timeout)?,
+        keep_alive: key.positive("http.keep_alive", http.keep_alive)?,
+        max_connections: key.count("http.max_connections", http.max_connections)?.get(),
+        manifest: file.sse.manifest,
+    })
+}
+
+fn plugins(key: &Key<'_>, paths: &Paths) -> Result<Plugins, ConfigError> {
+    let plugins = &key.layers.file.plugins;
+    let directory = plugins.dir.clone().unwrap_or_else(|| paths.plugins.clone());
+    if plugins.dir.is_some() {
+        directory_exists(&directory).map_err(|message| key.refuse("plugins.dir", message))?;
+    }
+    if let Some(python) = &plugins.python {
+        executable(python).map_err(|message| key.refuse("plugins.python", message))?;
+    }
+    Ok(Plugins {
+        directory: std::path::absolute(&directory).unwrap_or(directory),
+        python: plugins.python.clone(),
+        startup_wait: key.seconds("plugins.startup_wait", plugins.startup_wait)?,
+        describe_timeout: key.positive("plugins.describe_timeout", plugins.describe_timeout)?,
+        describe_parallel: key.count("plugins.describe_parallel", plugins.describe_parallel)?,
+        environment: plugins.env,
+    })
+}
+
+fn directory_exists(directory: &Path) -> Result<(), String> {
+    match std::fs::metadata(directory) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(format!("is `{}`, which is not a directory", directory.display())),
+        Err(error) => Err(format!("is `{}`: {error}", directory.display())),
+    }
+}
+
+fn executable(program: &Path) -> Result<(), String> {
+    if !program.is_absolute() {
+        return Err(format!("is `{}`: it must be an absolute path", program.display()));
+    }
+    rustix::fs::access(program, rustix::fs::Access::EXEC_OK)
+        .map_err(|error| format!("is `{}`: {error}", program.display()))
+}
+
+fn execution(key: &Key<'_>) -> Result<Execution, ConfigError> {
+    let execution = &key.layers.file.execution;
+    Ok(Execution {
+        serialize: execution.serialize,
+        max_concurrent: key.count("execution.max_concurrent", execution.max_concurrent)?,
+        queue: key.whole("execution.queue", execution.queue, 0)?,
+        timeout: key.timeout("execution.timeout", execution.timeout)?,
+        grace: key.seconds("execution.grace", execution.grace)?,
+        drain: key.seconds("execution.drain", execution.drain)?,
+        output_limit: key.whole("execution.output_limit", execution.output_limit, 1024)?,
+    })
+}
+
+fn level(key: &Key<'_>) -> Result<String, ConfigError> {
+    let level = &key.layers.file.log.level;
+    tracing_subscriber::EnvFilter::try_new(level)
+        .map(|_| level.clone())
+        .map_err(|error| key.refuse("log.level", format!("is `{level}`: {error}")))
+}
+
+fn plugin(key: &Key<'_>) -> Result<std::collections::BTreeMap<String, Plugin>, ConfigError> {
+    let settings = key.layers.file.plugin.iter().map(|(name, given)| {
+        let at = |field: &str| format!("plugin.{name}.{field}");
+        let timeout = given.timeout.map(|seconds| key.timeout(&at("timeout"), seconds)).transpose()?;
+        let concurrency = given.concurrency.map(|count| key.count(&at("concurrency"), count)).transpose()?;
+        if let Some(directory) = &given.dir {
+            directory_exists(directory).map_err(|message| key.refuse(&at("dir"), message))?;
+        }
+        if let Some(python) = &given.python {
+            executable(python).map_err(|message| key.refuse(&at("python"), message))?;
+        }
+        if let Some(name) = given.env.keys().find(|name| !is_variable(name)) {
+            return Err(key.refuse(&at("env"), format!("names `{name}`, which is no variable")));
+        }
+        let plugin = Plugin {
+            timeout,
+            concurrency,
+            directory: given.dir.clone(),
+            python: given.python.clone(),
+            environment: given.env.clone(),
+        };
+        Ok((name.clone(), plugin))
+    });
+    settings.collect()
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0'])
+}
+
+fn keys(key: &Key<'_>, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Keys, ConfigError> {
+    let auth = &key.layers.file.auth;
+    if auth.disabled && !auth.required {
+        return Ok(Keys::default());
+    }
+    let mut secrets = Vec::new();
+    for name in ["MCP_API_KEY", "MCP_API_KEYS"] {
+        let Some(value) = environment(name) else { continue };
+        let value = value
+            .into_string()
+            .map_err(|_| ConfigError::Environment { name, message: "is not UTF-8".to_owned() })?;
+        secrets.extend(split_keys(&value, if name == "MCP_API_KEYS" { ',' } else { '\n' }));
+    }
+    for path in &auth.key_files {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: PathBuf::from(path), source })?;
+        secrets.extend(split_keys(&text, '\n'));
+    }
+    Ok(Keys::new(secrets, Policy { allow_loopback: auth.allow_loopback && !auth.required }))
+}
+
+fn split_keys(text: &str, separator: char) -> Vec<String> {
+    text.split(separator).map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect()
+}
+
+/// Every value as it will be used, in the order of the keys.
+fn effective(layers: &Layers, paths: &Paths) -> Vec<(String, String, Origin)> {
+    let mut lines = Vec::new();
+    let table = toml::Table::try_from(&layers.file).unwrap_or_default();
+    flatten(&toml::Value::Table(table), "", &mut |key, value| {
+        // What a plugin is granted may be a secret.
+        let shown = match key.starts_with("plugin.") && key.contains(".env.") {
+            true => "***".to_owned(),
+            false => value.to_string(),
+        };
+        lines.push((key.to_owned(), shown, layers.origin(key)));
+    });
+    if layers.file.plugins.dir.is_none() {
+        let shown = toml::Value::String(paths.plugins.display().to_string()).to_string();
+        lines.push(("plugins.dir".to_owned(), shown, Origin::Default));
+    }
+    lines.sort_by(|one, other| one.0.cmp(&other.0));
+    lines
+}
+
+fn flatten(value: &toml::Value, prefix: &str, emit: &mut impl FnMut(&str, &toml::Value)) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                flatten(value, &key, emit);
+            }
+        }
+        leaf => emit(prefix, leaf),
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

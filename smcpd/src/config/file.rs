@@ -1,0 +1,199 @@
+//! The serde mirror of `smcpd.toml`: keys, types and defaults, nothing checked beyond them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Environment, LogFormat, Separator, Serialize as Serialization};
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) http: Http,
+    pub(super) sessions: Sessions,
+    pub(super) plugins: Plugins,
+    pub(super) tools: Tools,
+    pub(super) execution: Execution,
+    pub(super) auth: Auth,
+    pub(super) sse: Sse,
+    pub(super) log: Log,
+    pub(super) plugin: BTreeMap<String, Plugin>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Http {
+    pub(super) host: String,
+    pub(super) port: i64,
+    pub(super) allow_external: bool,
+    pub(super) hosts: Vec<String>,
+    pub(super) origins: Vec<String>,
+    /// Bytes.
+    pub(super) body_limit: i64,
+    /// Seconds, as every duration in this file.
+    pub(super) header_timeout: Seconds,
+    pub(super) body_timeout: Seconds,
+    pub(super) keep_alive: Seconds,
+    pub(super) max_connections: i64,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 8000,
+            allow_external: false,
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            body_limit: 4 << 20,
+            header_timeout: Seconds(10.0),
+            body_timeout: Seconds(60.0),
+            keep_alive: Seconds(15.0),
+            max_connections: 20_000,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Sessions {
+    pub(super) max: i64,
+    pub(super) idle: Seconds,
+    pub(super) outbox: i64,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { max: 10_000, idle: Seconds(1800.0), outbox: 256 }
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Plugins {
+    pub(super) dir: Option<PathBuf>,
+    pub(super) python: Option<PathBuf>,
+    pub(super) startup_wait: Seconds,
+    pub(super) describe_timeout: Seconds,
+    pub(super) describe_parallel: i64,
+    pub(super) env: Environment,
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            python: None,
+            startup_wait: Seconds(2.0),
+            describe_timeout: Seconds(10.0),
+            describe_parallel: 4,
+            env: Environment::Inherit,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tools {
+    pub(super) separator: Separator,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Execution {
+    pub(super) serialize: Serialization,
+    pub(super) max_concurrent: i64,
+    pub(super) queue: i64,
+    /// 0: no limit.
+    pub(super) timeout: Seconds,
+    pub(super) grace: Seconds,
+    pub(super) drain: Seconds,
+    /// Bytes of each of stdout and stderr that are kept.
+    pub(super) output_limit: i64,
+}
+
+impl Default for Execution {
+    fn default() -> Self {
+        Self {
+            serialize: Serialization::Plugin,
+            max_concurrent: 32,
+            queue: 256,
+            timeout: Seconds(300.0),
+            grace: Seconds(5.0),
+            drain: Seconds(20.0),
+            output_limit: 8 << 20,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Auth {
+    /// Files with one key a line.
+    pub(super) key_files: Vec<PathBuf>,
+    pub(super) allow_loopback: bool,
+    pub(super) disabled: bool,
+    pub(super) required: bool,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Sse {
+    pub(super) manifest: bool,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Log {
+    pub(super) level: String,
+    pub(super) format: LogFormat,
+    pub(super) file: Option<PathBuf>,
+    pub(super) keep: i64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Auto, file: None, keep: 7 }
+    }
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Plugin {
+    pub(super) timeout: Option<Seconds>,
+    pub(super) concurrency: Option<i64>,
+    pub(super) dir: Option<PathBuf>,
+    pub(super) python: Option<PathBuf>,
+    pub(super) env: BTreeMap<String, String>,
+}
+
+/// A duration in seconds, written `2` or `0.5`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Seconds(pub(super) f64);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Seconds;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a number of seconds")
+            }
+
+            fn visit_i64<E>(self, seconds: i64) -> Result<Seconds, E> {
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "`check` refuses what is too long to be exact"
+                )]
+                Ok(Seconds(seconds as f64))
+            }
+
+            fn visit_f64<E>(self, seconds: f64) -> Result<Seconds, E> {
+                Ok(Seconds(seconds))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}

@@ -1,0 +1,214 @@
+//! The daemon's configuration: defaults, then the file, then its drop-ins, then the environment, then flags;
+//! the last one wins.
+//!
+//! A [`Config`] that exists is valid. `file` mirrors the file, `layers` lays the sources over one another and
+//! remembers where each value came from, `check` turns the result into checked types.
+
+mod check;
+mod file;
+mod layers;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub(crate) use layers::{Origin, Override};
+
+use crate::auth::Keys;
+use crate::paths::{Mode, Paths};
+
+/// Everything the daemon was told, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) paths: Paths,
+    pub(crate) http: Http,
+    pub(crate) sessions: Sessions,
+    pub(crate) plugins: Plugins,
+    pub(crate) tools: Tools,
+    pub(crate) execution: Execution,
+    pub(crate) keys: Keys,
+    /// `auth.disabled`: no key and no guard on the address; the daemon warns of it at each start.
+    pub(crate) auth_disabled: bool,
+    pub(crate) log: Log,
+    /// Settings by plugin name.
+    pub(crate) plugin: BTreeMap<String, Plugin>,
+    /// Every effective value with where it came from, for `--check`.
+    pub(crate) effective: Vec<(String, String, Origin)>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    pub(crate) host: IpAddr,
+    pub(crate) port: u16,
+    /// Further accepted `Host` values.
+    pub(crate) hosts: Vec<String>,
+    /// Accepted `Origin` values beyond those of the accepted hosts.
+    pub(crate) origins: Vec<String>,
+    pub(crate) body_limit: usize,
+    /// How long a client may take to send a request's header.
+    pub(crate) header_timeout: Duration,
+    /// How long a client may take to send a request's body.
+    pub(crate) body_timeout: Duration,
+    pub(crate) keep_alive: Duration,
+    pub(crate) max_connections: usize,
+    /// `/sse` opens with the catalog as one `notifications/tools/list` message.
+    pub(crate) manifest: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Sessions {
+    pub(crate) max: usize,
+    /// A session without a stream or a request for that long is forgotten.
+    pub(crate) idle: Duration,
+    /// Messages that may wait for a client that reads slowly.
+    pub(crate) outbox: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Plugins {
+    pub(crate) directory: PathBuf,
+    pub(crate) python: Option<PathBuf>,
+    pub(crate) startup_wait: Duration,
+    pub(crate) describe_timeout: Duration,
+    pub(crate) describe_parallel: NonZeroUsize,
+    pub(crate) environment: Environment,
+}
+
+/// What a plugin inherits of the daemon's environment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Environment {
+    /// All but the daemon's keys and what systemd gave it.
+    #[default]
+    Inherit,
+    /// A base set and the names that the plugin's contract declares.
+    Declared,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Tools {
+    pub(crate) separator: Separator,
+}
+
+/// What stands between plugin and command in a tool's name on the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Separator {
+    #[default]
+    #[serde(rename = "__")]
+    DoubleUnderscore,
+    #[serde(rename = ".")]
+    Dot,
+    #[serde(rename = "_")]
+    Underscore,
+}
+
+impl Separator {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::DoubleUnderscore => "__",
+            Self::Dot => ".",
+            Self::Underscore => "_",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Execution {
+    pub(crate) serialize: Serialize,
+    pub(crate) max_concurrent: NonZeroUsize,
+    /// Calls that may wait in one lane.
+    pub(crate) queue: usize,
+    /// `None`: a call may take as long as it likes.
+    pub(crate) timeout: Option<Duration>,
+    /// Between asking a call's processes to end and killing them.
+    pub(crate) grace: Duration,
+    /// Between the daemon's own end being asked and running calls being ended.
+    pub(crate) drain: Duration,
+    pub(crate) output_limit: usize,
+}
+
+/// Which calls may overlap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Serialize {
+    /// One call at a time in the whole daemon.
+    All,
+    /// One lane a plugin.
+    #[default]
+    Plugin,
+    /// Full concurrency.
+    None,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
+    /// Rotated daily; `keep` old ones stay.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) keep: usize,
+}
+
+/// How log lines look.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// journald where it is our stderr, else for people.
+    #[default]
+    Auto,
+    Pretty,
+    Json,
+    Journald,
+}
+
+/// What the operator grants one plugin.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Plugin {
+    /// `Some(None)` lifts the limit.
+    pub(crate) timeout: Option<Option<Duration>>,
+    pub(crate) concurrency: Option<NonZeroUsize>,
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) python: Option<PathBuf>,
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+/// Where `Config::load` reads from.
+pub(crate) struct Sources<'a> {
+    pub(crate) mode: Mode,
+    /// `--config`: this file must exist; its drop-ins stand beside it in `FILE.d/`.
+    pub(crate) file: Option<&'a Path>,
+    pub(crate) environment: &'a dyn Fn(&str) -> Option<std::ffi::OsString>,
+    pub(crate) flags: Vec<Override>,
+}
+
+/// Why a configuration was refused; the daemon exits with 2.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error(transparent)]
+    Paths(#[from] crate::paths::PathsError),
+    #[error("cannot read `{}`", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    /// The file is no TOML, or has an unknown key or a wrong type.
+    #[error("{}:{line}: {message}", path.display())]
+    File { path: PathBuf, line: usize, message: String },
+    #[error("{name}: {message}")]
+    Environment { name: &'static str, message: String },
+    /// A value that can be read but not meant.
+    #[error("{origin}: `{key}` {message}")]
+    Value { key: String, origin: Origin, message: String },
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Config {
+    /// Reads and checks every source; nothing is created and nothing is bound.
+    pub(crate) fn load(sources: Sources<'_>) -> Result<Self, ConfigError> {
+        let paths = Paths::find(sources.mode, sources.environment)?;
+        let layers = layers::read(&sources, &paths)?;
+        check::check(layers, paths, sources.environment)
+    }
+}

@@ -1,0 +1,144 @@
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+
+use super::super::{Config, ConfigError, Override, Sources};
+use super::*;
+use crate::paths::Mode;
+
+/// Loads the configuration of a system daemon whose `/etc/smcp` is a fresh directory.
+fn load(text: &str, environment: &[(&str, &str)], flags: Vec<Override>) -> Result<Config, String> {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("smcpd.toml"), text).unwrap();
+    load_from(directory.path(), environment, flags)
+}
+
+fn load_from(directory: &Path, environment: &[(&str, &str)], flags: Vec<Override>) -> Result<Config, String> {
+    let mut variables: HashMap<String, OsString> =
+        environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+    variables.insert("CONFIGURATION_DIRECTORY".to_owned(), directory.into());
+    let environment = move |name: &str| variables.get(name).cloned();
+    let sources = Sources { mode: Mode::System, file: None, environment: &environment, flags };
+    Config::load(sources).map_err(|error| reason(&error).replace(&directory.display().to_string(), "ETC"))
+}
+
+fn reason(error: &ConfigError) -> String {
+    use std::error::Error;
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+#[test]
+fn without_a_file_the_defaults_hold() {
+    let config = load("", &[], Vec::new()).unwrap();
+    assert_eq!((config.http.host, config.http.port), (IpAddr::V4(Ipv4Addr::LOCALHOST), 8000));
+    assert_eq!(config.execution.timeout, Some(Duration::from_secs(300)));
+    assert_eq!(config.plugins.directory, Path::new("/var/lib/smcp/plugins"));
+    assert!(config.effective.iter().all(|(_, _, origin)| *origin == Origin::Default));
+}
+
+#[test]
+fn the_last_source_wins_and_its_origin_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let drop_ins = directory.path().join("smcpd.toml.d");
+    fs::create_dir(&drop_ins).unwrap();
+    fs::write(directory.path().join("smcpd.toml"), "[http]\nport = 1\nkeep_alive = 7\n").unwrap();
+    fs::write(drop_ins.join("20-b.toml"), "# two\n[http]\nport = 3\n").unwrap();
+    fs::write(drop_ins.join("10-a.toml"), "http.port = 2\nexecution.queue = 9").unwrap();
+    fs::write(drop_ins.join("note.txt"), "not toml").unwrap();
+    let origin = |config: &Config, key: &str| {
+        let line = config.effective.iter().find(|(name, _, _)| name == key).unwrap();
+        line.2.to_string().replace(&directory.path().display().to_string(), "ETC")
+    };
+    let config = load_from(directory.path(), &[], Vec::new()).unwrap();
+    assert_eq!((config.http.port, config.execution.queue), (3, 9));
+    assert_eq!(origin(&config, "http.port"), "ETC/smcpd.toml.d/20-b.toml:3");
+    assert_eq!(origin(&config, "http.keep_alive"), "ETC/smcpd.toml:3");
+    let flag = Override { key: "http.port", value: 5.into(), origin: Origin::Flag("--port") };
+    let config = load_from(directory.path(), &[("MCP_PORT", "4")], vec![flag]).unwrap();
+    assert_eq!(config.http.port, 5);
+    assert_eq!(origin(&config, "http.port"), "--port");
+    let config = load_from(directory.path(), &[("MCP_PORT", "4")], Vec::new()).unwrap();
+    assert_eq!(origin(&config, "http.port"), "MCP_PORT");
+}
+
+#[test]
+fn a_refusal_names_the_file_the_line_the_key_and_the_reason() {
+    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+        ("[http]\nprot = 80\n", &[], "ETC/smcpd.toml:2: unknown field `prot`"),
+        ("[htp]\n", &[], "ETC/smcpd.toml:1: unknown field `htp`"),
+        ("[http]\n\nport = \"80\"\n", &[], "ETC/smcpd.toml:3: invalid type: string \"80\", expected i64"),
+        ("[http]\nport = 70000\n", &[], "ETC/smcpd.toml:2: `http.port` is 70000: a port is 0 to 65535"),
+        ("[http]\nport = -1\n", &[], "ETC/smcpd.toml:2: `http.port` is -1"),
+        ("[http]\nport = 1\nport = 2\n", &[], "ETC/smcpd.toml:3: duplicate key"),
+        ("[http\n", &[], "ETC/smcpd.toml:1: "),
+        ("[http]\nhost = \"nowhere\"\n", &[], "ETC/smcpd.toml:2: `http.host` is `nowhere`"),
+        (
+            "[plugins]\ndir = \"/nonexistent\"\n",
+            &[],
+            "ETC/smcpd.toml:2: `plugins.dir` is `/nonexistent`: No such",
+        ),
+        (
+            "[plugins]\npython = \"python3\"\n",
+            &[],
+            "ETC/smcpd.toml:2: `plugins.python` is `python3`: it must be an",
+        ),
+        ("[execution]\nserialize = \"some\"\n", &[], "ETC/smcpd.toml:2: unknown variant `some`"),
+        ("[execution]\ntimeout = -1\n", &[], "ETC/smcpd.toml:2: `execution.timeout` is -1"),
+        ("[execution]\ntimeout = nan\n", &[], "ETC/smcpd.toml:2: `execution.timeout` is NaN"),
+        ("[execution]\ntimeout = 1e300\n", &[], "ETC/smcpd.toml:2: `execution.timeout` is 1"),
+        ("[execution]\nmax_concurrent = 0\n", &[], "ETC/smcpd.toml:2: `execution.max_concurrent` is 0"),
+        ("[log]\nlevel = \"what=ever=\"\n", &[], "ETC/smcpd.toml:2: `log.level` is"),
+        ("[plugin.a]\nconcurrency = 0\n", &[], "ETC/smcpd.toml:2: `plugin.a.concurrency` is 0"),
+        ("[plugin.a]\nenv = { \"A=B\" = \"c\" }\n", &[], "default: `plugin.a.env` names `A=B`"),
+        ("[auth]\nkey_files = [\"/nonexistent\"]\n", &[], "cannot read `/nonexistent`: No such file"),
+        ("", &[("MCP_PORT", "http")], "MCP_PORT: `http` is not a whole number"),
+        ("", &[("MCP_PORT", "65536")], "MCP_PORT: `http.port` is 65536"),
+        ("", &[("MCP_PLUGINS_DIR", "/nonexistent")], "MCP_PLUGINS_DIR: `plugins.dir` is"),
+        ("", &[("MCP_AUTH_DISABLED", "maybe")], "MCP_AUTH_DISABLED: `maybe` is neither"),
+        ("", &[("MCP_HOST", "0.0.0.0")], "refusing to listen on 0.0.0.0 without an API key: set MCP_API_KEY"),
+        ("http.allow_external = true", &[], "refusing to listen on 0.0.0.0 without an API key"),
+        ("auth.required = true", &[], "a key is required (--require-auth) and none is set"),
+        ("auth.required = true", &[("MCP_AUTH_DISABLED", "1")], "a key is required"),
+    ];
+    for (text, environment, expected) in cases {
+        let refused = load(text, environment, Vec::new()).map(|_| ()).expect_err(text);
+        assert!(refused.starts_with(expected), "{text:?}: {refused}\nexpected {expected}");
+    }
+}
+
+#[test]
+fn an_address_beyond_loopback_needs_a_key_or_the_guard_switched_off() {
+    let key: &[(&str, &str)] = &[("MCP_API_KEY", "secret")];
+    let config = load("http.allow_external = true", key, Vec::new()).unwrap();
+    assert_eq!(config.http.host, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    assert!(load("http.host = \"::\"", key, Vec::new()).is_ok());
+    assert!(load("http.host = \"::1\"", &[], Vec::new()).is_ok());
+    let open = load("http.host = \"0.0.0.0\"", &[("MCP_AUTH_DISABLED", "1")], Vec::new()).unwrap();
+    assert!(open.auth_disabled && open.keys.is_empty());
+}
+
+#[test]
+fn keys_come_from_both_variables_and_files_and_requiring_them_closes_loopback() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("keys");
+    fs::write(&file, "three\n\n  four  \n").unwrap();
+    let text = format!("auth.key_files = [{file:?}]\nauth.allow_loopback = true\n");
+    let environment = [("MCP_API_KEY", "one"), ("MCP_API_KEYS", "two, one,,")];
+    let config = load(&text, &environment, Vec::new()).unwrap();
+    assert_eq!(format!("{:?}", config.keys), "Keys(4 of them)");
+    assert!(config.keys.admit(&[], &[], true).is_ok());
+    let config = load(&format!("{text}auth.required = true"), &environment, Vec::new()).unwrap();
+    assert!(config.keys.admit(&[], &[], true).is_err());
+    assert!(config.keys.admit(&[], &["four"], true).is_ok());
+}
+
+#[test]
+fn what_a_plugin_is_granted_is_not_shown() {
+    let config = load("[plugin.a.env]\nTOKEN = \"hush\"\n", &[], Vec::new()).unwrap();
+    let shown: Vec<_> = config.effective.iter().filter(|(key, _, _)| key.contains("TOKEN")).collect();
+    assert_eq!(shown.len(), 1);
+    assert_eq!(shown[0].1, "***");
+}

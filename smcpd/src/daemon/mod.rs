@@ -1,0 +1,266 @@
+//! The composition root: builds the parts in order, hands each what it uses, and takes them down in reverse.
+
+mod flags;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::catalog::{CatalogHandle, Discovery, Settings};
+use crate::config::{Config, ConfigError, Sources};
+use crate::executor::{Executor, Limits, launch};
+use crate::paths::{self, Mode};
+use crate::protocol::Service;
+use crate::shutdown::Shutdown;
+use crate::{logging, notify, transport};
+use flags::Flags;
+
+/// The exit status of a configuration that was refused; the service manager does not try again.
+const REFUSED: u8 = 2;
+
+/// Why the daemon did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+enum DaemonError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Paths(#[from] paths::PathsError),
+    #[error("cannot start logging")]
+    Log(#[from] logging::LogError),
+    #[error(transparent)]
+    Serve(#[from] transport::ServeError),
+    #[error("cannot protect the daemon's memory")]
+    Dumpable(#[source] rustix::io::Errno),
+    #[error("cannot start the {what}")]
+    Start { what: &'static str, source: std::io::Error },
+    #[error("stdio failed")]
+    Stdio(#[source] std::io::Error),
+}
+
+impl DaemonError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Paths(_) | Self::Log(_) => REFUSED,
+            Self::Serve(_) | Self::Dumpable(_) | Self::Start { .. } | Self::Stdio(_) => 1,
+        }
+    }
+}
+
+/// Runs the program: the launcher's step, `--check`, or the daemon itself.
+pub fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    if arguments.nth(1).is_some_and(|first| first == launch::SUBCOMMAND) {
+        return launch::main(arguments);
+    }
+    let flags = Flags::parse();
+    match run(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the reason for not starting must be seen without logs")]
+fn report(error: &DaemonError) {
+    let mut text = format!("error: {error}");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    eprintln!("smcpd: {text}");
+}
+
+fn run(flags: &Flags) -> Result<(), DaemonError> {
+    let mode = if flags.system { Mode::System } else { Mode::User };
+    let environment = |name: &str| std::env::var_os(name);
+    let sources =
+        Sources { mode, file: flags.config.as_deref(), environment: &environment, flags: flags.overrides() };
+    let config = Config::load(sources)?;
+    if flags.check {
+        print_effective(&config);
+        return Ok(());
+    }
+    // Keys are in this process's memory: neither a core dump nor a plugin of the same user may read it.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .map_err(DaemonError::Dumpable)?;
+    let _logging = logging::start(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| DaemonError::Start { what: "runtime", source })?;
+    runtime.block_on(async {
+        // The main thread only waits: programs are started from worker threads, which live as long as this.
+        let daemon = runtime.spawn(daemon(config, flags.stdio));
+        daemon.await.unwrap_or_else(|error| {
+            Err(DaemonError::Start { what: "daemon", source: std::io::Error::other(error) })
+        })
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "the effective configuration is the result")]
+fn print_effective(config: &Config) {
+    println!("ok");
+    for (key, value, origin) in &config.effective {
+        println!("{key} = {value}  # {origin}");
+    }
+}
+
+async fn daemon(config: Config, stdio: bool) -> Result<(), DaemonError> {
+    let started = Instant::now();
+    let start = |what| move |source| DaemonError::Start { what, source };
+    for directory in [&config.plugins.directory, &config.paths.state, &config.paths.cache] {
+        paths::create_private(directory)?;
+    }
+    paths::create_runtime(&config.paths.runtime)?;
+    if config.auth_disabled {
+        tracing::warn!(
+            "authentication is disabled (MCP_AUTH_DISABLED): whoever reaches the port may call every tool"
+        );
+    }
+    let shutdown = Shutdown::default();
+    let executor = Executor::start(Limits {
+        max_concurrent: config.execution.max_concurrent,
+        queue: config.execution.queue,
+        grace: config.execution.grace,
+    })
+    .map_err(start("executor"))?;
+    // Bound before anything is described: a client that comes early waits instead of being refused.
+    let listener = match stdio {
+        true => None,
+        false => Some(transport::Listener::bind(&config.http).await?),
+    };
+    let describing = CancellationToken::new();
+    let settings = Settings {
+        paths: config.paths.clone(),
+        plugins: config.plugins.clone(),
+        tools: config.tools.clone(),
+        execution: config.execution.clone(),
+        plugin: config.plugin.clone(),
+    };
+    let (discovery, catalog) =
+        Discovery::new(settings, executor.clone(), describing.clone()).map_err(start("discovery"))?;
+    let service = Arc::new(Service::new(
+        CatalogHandle::clone(&catalog),
+        executor.clone(),
+        config.sessions.clone(),
+        shutdown.clone(),
+    ));
+    let tasks = TaskTracker::new();
+    let mut signals = tasks.spawn(stop_on_signals(shutdown.clone()));
+    let (ready, is_ready) = tokio::sync::oneshot::channel();
+    tasks.spawn(discovery.run(ready));
+    tasks.spawn(Arc::clone(&service).watch());
+    tokio::select! {
+        _ = is_ready => {}
+        () = shutdown.draining() => {}
+    }
+    let address = listener.as_ref().map(transport::Listener::address);
+    let door = match listener {
+        Some(listener) => {
+            let router =
+                transport::router(Arc::clone(&service), config.keys, config.http.clone(), listener.address());
+            let (http, shutdown) = (config.http.clone(), shutdown.clone());
+            tasks.spawn(async move {
+                listener.serve(router, &http, shutdown).await;
+                Ok(())
+            })
+        }
+        None => {
+            let (service, shutdown) = (Arc::clone(&service), shutdown.clone());
+            tasks.spawn(transport::serve_stdio(
+                service,
+                config.http.body_limit,
+                config.execution.drain,
+                shutdown,
+            ))
+        }
+    };
+    service.set_ready();
+    let line = service.status_line();
+    notify::ready(&line, address);
+    tracing::info!(
+        address = address.map(|address| address.to_string()),
+        version = env!("CARGO_PKG_VERSION"),
+        ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "ready: {line}"
+    );
+    let mut door = door;
+    let mut result = Ok(());
+    tokio::select! {
+        () = shutdown.draining() => {}
+        _ = &mut signals => {}
+        // stdin ended, and what was asked has been answered.
+        ended = &mut door => result = flatten(ended),
+    }
+    stop(&service, &executor, &describing, &shutdown, config.execution.drain).await;
+    if !door.is_finished() {
+        result = flatten(door.await);
+    }
+    signals.abort();
+    tasks.close();
+    tasks.wait().await;
+    tracing::info!("stopped");
+    result
+}
+
+fn flatten(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), DaemonError> {
+    match ended {
+        Ok(result) => result.map_err(DaemonError::Stdio),
+        Err(error) => Err(DaemonError::Start { what: "door", source: std::io::Error::other(error) }),
+    }
+}
+
+/// Refuses new work, lets running work finish, ends what is left: in this order, each with a deadline.
+async fn stop(
+    service: &Service,
+    executor: &Executor,
+    describing: &CancellationToken,
+    shutdown: &Shutdown,
+    drain: std::time::Duration,
+) {
+    shutdown.drain();
+    notify::stopping(&format!("stopping: {}", service.status_line()));
+    tracing::info!("stopping: {}", service.status_line());
+    describing.cancel();
+    executor.stop(Instant::now() + drain, shutdown.ending()).await;
+    service.tasks().close();
+    // Every call has ended, so every answer is on its way; a client that does not take it is not waited for.
+    let answered = tokio::time::timeout(std::time::Duration::from_secs(2), service.tasks().wait());
+    let _in_time = answered.await;
+    for session in service.sessions().all() {
+        service.sessions().close(&session);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    shutdown.end_now();
+}
+
+/// The first SIGTERM or SIGINT asks for a stop, the second one ends it at once.
+async fn stop_on_signals(shutdown: Shutdown) {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return tracing::error!("cannot watch for signals");
+    };
+    let mut hangup = signal(SignalKind::hangup()).ok();
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            // Configuration is read again by a later version; dying of it would be worse than waiting.
+            () = async { match &mut hangup { Some(hangup) => { hangup.recv().await; } None => std::future::pending().await } } => continue,
+        }
+        if shutdown.is_draining() {
+            shutdown.end_now();
+        } else {
+            shutdown.drain();
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! Which call may run now, and which waits: lanes, slots, and fair turns.
+//!
+//! A call enters one lane. A lane of one slot is a readers-and-writers lock: readers overlap, a writer runs
+//! alone. A lane of more slots runs that many calls of any kind. Above the lanes stands one limit for all. Those
+//! who wait are served caller by caller in turn, and nobody passes a writer who waits before them.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::sync::{Notify, oneshot};
+
+/// How a call wants to be let in.
+#[derive(Debug, Clone)]
+pub(crate) struct Admission {
+    /// Calls of different lanes never wait for each other.
+    pub(crate) lane: Arc<str>,
+    /// Only reads: may overlap with other readers of a lane of one slot.
+    pub(crate) shared: bool,
+    pub(crate) slots: NonZeroUsize,
+    /// Whose turn this would be.
+    pub(crate) caller: Arc<str>,
+}
+
+/// Calls that run and wait, of all lanes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) running: usize,
+    pub(crate) waiting: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    Full { waiting: usize },
+    Closed,
+}
+
+/// The lanes of one executor.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    table: Mutex<Table>,
+    idle: Notify,
+}
+
+impl Lanes {
+    pub(super) fn new(max_concurrent: NonZeroUsize, queue: usize) -> Self {
+        Self { table: Mutex::new(Table::new(max_concurrent.get(), queue)), idle: Notify::new() }
+    }
+
+    /// Takes a place; the ticket resolves to the turn itself. Dropping the ticket gives the place up.
+    pub(super) fn enter(self: &Arc<Self>, admission: Admission) -> Result<Ticket, Refused> {
+        let (sender, receiver) = oneshot::channel();
+        let mut table = self.lock();
+        let id = table.enter(admission)?;
+        table.wake.insert(id, sender);
+        table.admit();
+        drop(table);
+        Ok(Ticket { place: Some(Turn { id, lanes: Arc::clone(self) }), receiver })
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.lock().counts()
+    }
+
+    /// Refuses everyone who comes from now on, and whoever still waits never gets a turn.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.idle.notify_waiters();
+    }
+
+    /// Waits until nothing runs or waits.
+    pub(super) async fn idle(&self) {
+        loop {
+            let changed = self.idle.notified();
+            if self.counts() == Counts::default() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in a lane: first of one who waits, then of one who runs. Dropping it lets the next one in.
+#[derive(Debug)]
+pub(super) struct Turn {
+    id: u64,
+    lanes: Arc<Lanes>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut table = self.lanes.lock();
+        table.leave(self.id);
+        table.admit();
+        let idle = table.counts() == Counts::default();
+        drop(table);
+        if idle {
+            self.lanes.idle.notify_waiters();
+        }
+    }
+}
+
+/// Waits for a turn.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    place: Option<Turn>,
+    receiver: oneshot::Receiver<()>,
+}
+
+impl Future for Ticket {
+    type Output = Turn;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Turn> {
+        // The sender lives in the table as long as our place does, so an error cannot come before a turn.
+        match Pin::new(&mut self.receiver).poll(context) {
+            Poll::Ready(_) => Poll::Ready(self.place.take().expect("a ticket is not polled after its turn")),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// The decisions, free of time and tasks.
+#[derive(Debug, Default)]
+struct Table {
+    lanes: BTreeMap<Arc<str>, Lane>,
+    /// Where every id is; `None` for one who waits.
+    places: HashMap<u64, (Arc<str>, Place)>,
+    wake: HashMap<u64, oneshot::Sender<()>>,
+    running: usize,
+    max_concurrent: usize,
+    queue: usize,
+    next: u64,
+    /// The lane that was served last: the next one comes first.
+    served: Option<Arc<str>>,
+    closed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Waiting,
+    Running { shared: bool },
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    readers: usize,
+    writers: usize,
+    waiting: usize,
+    /// One queue a caller, in the order of their turns.
+    turns: VecDeque<(Arc<str>, VecDeque<Waiting>)>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    id: u64,
+    shared: bool,
+    slots: usize,
+}
+
+impl Table {
+    fn new(max_concurrent: usize, queue: usize) -> Self {
+        Self { max_concurrent, queue, ..Self::default() }
+    }
+
+    fn counts(&self) -> Counts {
+        Counts { running: self.running, waiting: self.places.len() - self.running }
+    }
+
+    fn enter(&mut self, admission: Admission) -> Result<u64, Refused> {
+        if self.closed {
+            return Err(Refused::Closed);
+        }
+        let free = self.running < self.max_concurrent;
+        let lane = self.lanes.entry(Arc::clone(&admission.lane)).or_default();
+        let waiting = Waiting { id: self.next, shared: admission.shared, slots: admission.slots.get() };
+        let at_once = free && lane.waiting == 0 && lane.has_room(&waiting);
+        if !at_once && lane.waiting >= self.queue {
+            return Err(Refused::Full { waiting: lane.waiting });
+        }
+        self.next += 1;
+        lane.waiting += 1;
+        let id = waiting.id;
+        match lane.turns.iter_mut().find(|(caller, _)| *caller == admission.caller) {
+            Some((_, queue)) => queue.push_back(waiting),
+            None => lane.turns.push_back((admission.caller, VecDeque::from([waiting]))),
+        }
+        self.places.insert(id, (admission.lane, Place::Waiting));
+        Ok(id)
+    }
+
+    /// Lets in everyone who may run now, lane by lane in turn.
+    fn admit(&mut self) {
+        while self.running < self.max_concurrent && !self.closed {
+            let after = self.served.clone();
+            let later =
+                self.lanes.iter().filter(|(name, _)| after.as_ref().is_some_and(|after| *name > after));
+            let from_start = self.lanes.iter();
+            let Some(name) = later
+                .chain(from_start)
+                .find(|(_, lane)| lane.next().is_some_and(|next| lane.has_room(next)))
+                .map(|(name, _)| Arc::clone(name))
+            else {
+                return;
+            };
+            let lane = self.lanes.get_mut(&name).expect("the lane was found above");
+            let next = lane.take_next().expect("someone waits there");
+            *(if next.shared { &mut lane.readers } else { &mut lane.writers }) += 1;
+            self.running += 1;
+            self.places.insert(next.id, (Arc::clone(&name), Place::Running { shared: next.shared }));
+            self.served = Some(name);
+            if let Some(wake) = self.wake.remove(&next.id) {
+                // A ticket that is gone leaves by its own drop.
+                let _gone = wake.send(());
+            }
+        }
+    }
+
+    fn leave(&mut self, id: u64) {
+        self.wake.remove(&id);
+        let Some((name, place)) = self.places.remove(&id) else { return };
+        let Some(lane) = self.lanes.get_mut(&name) else { return };
+        match place {
+            Place::Waiting => lane.forget(id),
+            Place::Running { shared } => {
+                *(if shared { &mut lane.readers } else { &mut lane.writers }) -= 1;
+                self.running -= 1;
+            }
+        }
+        if lane.is_empty() {
+            self.lanes.remove(&name);
+        }
+    }
+}
+
+impl Lane {
+    fn next(&self) -> Option<&Waiting> {
+        self.turns.front().and_then(|(_, queue)| queue.front())
+    }
+
+    fn has_room(&self, call: &Waiting) -> bool {
+        match (call.slots, call.shared) {
+            (1, true) => self.writers == 0,
+            (1, false) => self.writers == 0 && self.readers == 0,
+            (slots, _) => self.readers + self.writers < slots,
+        }
+    }
+
+    /// Takes the next one and moves its caller to the end of the line.
+    fn take_next(&mut self) -> Option<Waiting> {
+        let (caller, mut queue) = self.turns.pop_front()?;
+        let next = queue.pop_front();
+        if !queue.is_empty() {
+            self.turns.push_back((caller, queue));
+        }
+        self.waiting -= usize::from(next.is_some());
+        next
+    }
+
+    fn forget(&mut self, id: u64) {
+        for (_, queue) in &mut self.turns {
+            let before = queue.len();
+            queue.retain(|waiting| waiting.id != id);
+            self.waiting -= before - queue.len();
+        }
+        self.turns.retain(|(_, queue)| !queue.is_empty());
+    }
+
+    fn is_empty(&self) -> bool {
+        self.readers + self.writers + self.waiting == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(lane: &str, shared: bool, slots: usize, caller: &str) -> Admission {
+        Admission {
+            lane: lane.into(),
+            shared,
+            slots: NonZeroUsize::new(slots).unwrap(),
+            caller: caller.into(),
+        }
+    }
+
+    fn running(table: &Table) -> Vec<u64> {
+        let mut ids: Vec<u64> = table
+            .places
+            .iter()
+            .filter(|(_, (_, place))| *place != Place::Waiting)
+            .map(|(id, _)| *id)
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn enter(table: &mut Table, admissions: impl IntoIterator<Item = Admission>) -> Vec<u64> {
+        for admission in admissions {
+            table.enter(admission).unwrap();
+            table.admit();
+        }
+        running(table)
+    }
+
+    #[test]
+    fn writers_run_alone_readers_overlap_and_nobody_passes_a_waiting_writer() {
+        let mut table = Table::new(9, 9);
+        let lane = |shared| call("p", shared, 1, "a");
+        assert_eq!(enter(&mut table, [lane(true), lane(true), lane(false), lane(true)]), [0, 1]);
+        table.leave(0);
+        table.admit();
+        assert_eq!(running(&table), [1]);
+        table.leave(1);
+        table.admit();
+        assert_eq!(running(&table), [2]);
+        table.leave(2);
+        table.admit();
+        assert_eq!(running(&table), [3]);
+    }
+
+    #[test]
+    fn lanes_do_not_wait_for_each_other_but_share_one_limit() {
+        let mut table = Table::new(2, 9);
+        let calls = ["a", "a", "b", "c", "c"].map(|lane| call(lane, false, 1, "x"));
+        assert_eq!(enter(&mut table, calls), [0, 2]);
+        table.leave(2);
+        table.admit();
+        assert_eq!(running(&table), [0, 3]);
+        table.leave(3);
+        table.admit();
+        // Lane a could not run its second call, lane c could.
+        assert_eq!(running(&table), [0, 4]);
+    }
+
+    #[test]
+    fn slots_bound_a_lane_whatever_its_calls_do() {
+        let mut table = Table::new(9, 9);
+        let calls = [true, false, false, true].map(|shared| call("a", shared, 3, "x"));
+        assert_eq!(enter(&mut table, calls), [0, 1, 2]);
+    }
+
+    #[test]
+    fn callers_take_turns() {
+        let mut table = Table::new(1, 99);
+        enter(&mut table, ["x", "x", "x", "x", "y", "z"].map(|caller| call("a", false, 1, caller)));
+        let mut order = Vec::new();
+        for _ in 0..6 {
+            let now = running(&table)[0];
+            order.push(now);
+            table.leave(now);
+            table.admit();
+        }
+        assert_eq!(order, [0, 1, 4, 5, 2, 3]);
+        assert!(table.lanes.is_empty() && table.places.is_empty() && table.wake.is_empty());
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_who_gives_up_makes_room() {
+        let mut table = Table::new(9, 2);
+        let one = || call("a", false, 1, "x");
+        enter(&mut table, [one(), one(), one()]);
+        assert_eq!(table.enter(one()), Err(Refused::Full { waiting: 2 }));
+        table.leave(1);
+        assert!(table.enter(one()).is_ok());
+        let mut closed = Table::new(1, 0);
+        assert!(closed.enter(one()).is_ok());
+        closed.closed = true;
+        assert_eq!(closed.enter(one()), Err(Refused::Closed));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_ticket_or_turn_lets_the_next_one_in() {
+        let lanes = Arc::new(Lanes::new(NonZeroUsize::MIN, 9));
+        let first = lanes.enter(call("a", false, 1, "x")).unwrap().await;
+        let given_up = lanes.enter(call("a", false, 1, "x")).unwrap();
+        let third = lanes.enter(call("a", false, 1, "y")).unwrap();
+        assert_eq!(lanes.counts(), Counts { running: 1, waiting: 2 });
+        drop(given_up);
+        drop(first);
+        drop(third.await);
+        lanes.idle().await;
+        assert_eq!(lanes.counts(), Counts::default());
+    }
+}

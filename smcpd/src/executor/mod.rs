@@ -1,0 +1,210 @@
+//! Runs programs and ends them: an [`Invocation`] in, an [`Outcome`] out. It has never heard of a tool.
+//!
+//! `lanes` decides which call may run and which waits; `process` starts one program, reads both its pipes and
+//! sees to its end; `capture` keeps what is read within a limit; `descendants` finds the processes of a call
+//! that moved away; `orphans` reaps what outlives its call; `launch` is the step between the daemon and the
+//! program, in the child.
+//!
+//! A program runs in a task of the executor's own. Dropping the future of [`Executor::run`] (the client went
+//! away) ends the program like a cancel; the task stays until nothing of the call is left.
+
+mod capture;
+mod descendants;
+mod lanes;
+pub(crate) mod launch;
+mod orphans;
+mod process;
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use capture::Captured;
+pub(crate) use lanes::{Admission, Counts};
+use lanes::{Lanes, Refused};
+use process::Spawner;
+
+/// One program to run.
+#[derive(Debug, Clone)]
+pub(crate) struct Invocation {
+    /// Names the call in logs, and marks its processes (`SMCP_CALL_ID`) so that they are found wherever they go.
+    pub(crate) call: String,
+    pub(crate) program: PathBuf,
+    /// What follows the program's own name.
+    pub(crate) argv: Vec<OsString>,
+    /// The whole environment; nothing else is inherited.
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    pub(crate) directory: PathBuf,
+    pub(crate) stdin: Option<Vec<u8>>,
+    /// How long it may run, waiting not counted.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) output: OutputLimit,
+}
+
+/// How much of each pipe is kept, and how much may pass at all before the program is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OutputLimit {
+    pub(crate) keep: usize,
+    pub(crate) ceiling: u64,
+}
+
+/// How a program came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Exited(i32),
+    /// A signal that was not ours.
+    Signaled(i32),
+    TimedOut,
+    Cancelled,
+    /// It passed [`OutputLimit::ceiling`].
+    Flooded,
+}
+
+/// What a program did.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) end: End,
+    pub(crate) stdout: Captured,
+    pub(crate) stderr: Captured,
+    pub(crate) ran: Duration,
+}
+
+/// Why a program did not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error("{waiting} calls are already waiting")]
+    QueueFull { waiting: usize },
+    #[error("the daemon is stopping")]
+    Stopping,
+    #[error("cancelled while waiting for its turn")]
+    CancelledWaiting,
+    #[error("cannot start `{}`", program.display())]
+    Spawn { program: PathBuf, source: std::io::Error },
+    /// A fault of ours, which the log has.
+    #[error("the daemon lost the call")]
+    Lost,
+}
+
+/// Limits that hold for the whole executor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) max_concurrent: NonZeroUsize,
+    pub(crate) queue: usize,
+    pub(crate) grace: Duration,
+}
+
+/// Runs programs; clones share one set of lanes.
+#[derive(Debug, Clone)]
+pub(crate) struct Executor {
+    lanes: Arc<Lanes>,
+    spawner: Arc<Spawner>,
+    tasks: TaskTracker,
+    ending: CancellationToken,
+    grace: Duration,
+}
+
+impl Executor {
+    /// Makes this process the reaper of every process that its programs leave behind.
+    ///
+    /// Call it inside the runtime: the reaping task lives until [`Executor::stop`] has returned.
+    pub(crate) fn start(limits: Limits) -> std::io::Result<Self> {
+        let spawner = Arc::new(Spawner::new()?);
+        let executor = Self {
+            lanes: Arc::new(Lanes::new(limits.max_concurrent, limits.queue)),
+            spawner: Arc::clone(&spawner),
+            tasks: TaskTracker::new(),
+            ending: CancellationToken::new(),
+            grace: limits.grace,
+        };
+        let ended = executor.ending.clone();
+        let tasks = executor.tasks.clone();
+        executor.tasks.spawn(async move { orphans::reap(&spawner, &ended, &tasks).await });
+        Ok(executor)
+    }
+
+    /// Waits for the call's turn in its lane, then runs it to its end.
+    ///
+    /// `cancel` ends it wherever it is; so does dropping the returned future.
+    pub(crate) async fn run(
+        &self,
+        admission: Admission,
+        invocation: Invocation,
+        cancel: &CancellationToken,
+    ) -> Result<Outcome, RunError> {
+        let ticket = self.lanes.enter(admission).map_err(|refused| match refused {
+            Refused::Full { waiting } => RunError::QueueFull { waiting },
+            Refused::Closed => RunError::Stopping,
+        })?;
+        let turn = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(RunError::CancelledWaiting),
+            () = self.ending.cancelled() => return Err(RunError::Stopping),
+            turn = ticket => turn,
+        };
+        self.run_now(invocation, cancel, Some(turn)).await
+    }
+
+    /// Runs a program outside of any lane: for probes, which their caller bounds.
+    pub(crate) async fn probe(
+        &self,
+        invocation: Invocation,
+        cancel: &CancellationToken,
+    ) -> Result<Outcome, RunError> {
+        if self.ending.is_cancelled() {
+            return Err(RunError::Stopping);
+        }
+        self.run_now(invocation, cancel, None).await
+    }
+
+    async fn run_now(
+        &self,
+        invocation: Invocation,
+        cancel: &CancellationToken,
+        turn: Option<lanes::Turn>,
+    ) -> Result<Outcome, RunError> {
+        let cancel = cancel.child_token();
+        // Dropped with this future, whether it finished or the caller lost interest.
+        let _abandoned = cancel.clone().drop_guard();
+        let program = invocation.program.clone();
+        let spawner = Arc::clone(&self.spawner);
+        let (ending, grace) = (self.ending.clone(), self.grace);
+        let (sender, receiver) = oneshot::channel();
+        self.tasks.spawn(async move {
+            let outcome = process::run(&spawner, invocation, &cancel, &ending, grace).await;
+            // The lane is free only when nothing of the call is left.
+            drop(turn);
+            let _unless_abandoned = sender.send(outcome);
+        });
+        match receiver.await {
+            Ok(result) => result.map_err(|source| RunError::Spawn { program, source }),
+            Err(_) => Err(RunError::Lost),
+        }
+    }
+
+    /// How many calls run and wait.
+    pub(crate) fn counts(&self) -> Counts {
+        self.lanes.counts()
+    }
+
+    /// Refuses new calls, lets running ones finish until `deadline`, then ends what is left and waits for it.
+    pub(crate) async fn stop(&self, deadline: Instant, now: impl Future<Output = ()>) {
+        self.lanes.close();
+        tokio::select! {
+            () = self.lanes.idle() => {}
+            () = tokio::time::sleep_until(deadline.into()) => {}
+            () = now => {}
+        }
+        self.ending.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

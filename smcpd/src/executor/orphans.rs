@@ -1,0 +1,54 @@
+//! Reaps the processes that outlived their call and became the daemon's children.
+//!
+//! The daemon is a child subreaper, so every such process ends up here. Leaders of calls are left alone: their
+//! own task reaps them, and only after their group was ended.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::{Pid, WaitOptions, waitpid};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::process::Spawner;
+
+/// Reaps until the executor ends and no call is left.
+pub(super) async fn reap(spawner: &Spawner, ending: &CancellationToken, calls: &TaskTracker) {
+    let mut children = match signal(SignalKind::child()) {
+        Ok(children) => children,
+        Err(error) => return tracing::error!(%error, "cannot watch for children; orphans stay unreaped"),
+    };
+    loop {
+        tokio::select! {
+            _ = children.recv() => {}
+            // A signal may be coalesced with one that came before its process was ours.
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            () = ending.cancelled() => break,
+        }
+        spawner.reap_strangers();
+    }
+    // This task is one of those that are counted.
+    while calls.len() > 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        spawner.reap_strangers();
+    }
+}
+
+/// Lists this process's children: of every thread, dead ones included.
+pub(super) fn children() -> Vec<Pid> {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else { return Vec::new() };
+    threads
+        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok())
+        .flat_map(|line| {
+            line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
+        })
+        .filter_map(Pid::from_raw)
+        .collect()
+}
+
+/// Reaps one child if it is dead.
+pub(super) fn reap_one(pid: Pid) {
+    // Alive, or not ours any more: both are fine.
+    let _status = waitpid(Some(pid), WaitOptions::NOHANG);
+}

@@ -1,0 +1,30 @@
+//! What needs no daemon: the rest of the executor is driven through the real one, in `tests/daemon`.
+
+use super::*;
+
+fn executor() -> Executor {
+    Executor::start(Limits { max_concurrent: NonZeroUsize::MIN, queue: 1, grace: Duration::ZERO }).unwrap()
+}
+
+#[tokio::test]
+async fn a_stopped_executor_refuses_and_stopping_twice_is_harmless() {
+    let executor = executor();
+    executor.stop(Instant::now(), std::future::pending()).await;
+    let admission =
+        Admission { lane: "a".into(), shared: false, slots: NonZeroUsize::MIN, caller: "x".into() };
+    let invocation = Invocation {
+        call: "c".to_owned(),
+        program: "/bin/true".into(),
+        argv: Vec::new(),
+        environment: Vec::new(),
+        directory: "/".into(),
+        stdin: None,
+        timeout: None,
+        output: OutputLimit { keep: 10, ceiling: 100 },
+    };
+    let cancel = CancellationToken::new();
+    let refused = executor.run(admission, invocation.clone(), &cancel).await;
+    assert!(matches!(refused, Err(RunError::Stopping)));
+    assert!(matches!(executor.probe(invocation, &cancel).await, Err(RunError::Stopping)));
+    executor.stop(Instant::now(), std::future::pending()).await;
+}

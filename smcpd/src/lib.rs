@@ -1,0 +1,31 @@
+//! `smcpd` turns every command of every linked CLI plugin into a Model Context Protocol (MCP) tool.
+//!
+//! A call travels one way: a client reaches a door (`transport`), the door hands one JSON-RPC message to
+//! `protocol`, which finds the tool in the `catalog`, which turns arguments into an argv and gives it to the
+//! `executor`, which runs a program and has never heard of a tool. A module names only what stands below it:
+//!
+//! | rank | modules |
+//! |---|---|
+//! | 5 | `daemon` |
+//! | 4 | `transport`, `control` |
+//! | 3 | `protocol` |
+//! | 2 | `catalog` |
+//! | 1 | `executor` |
+//! | 0 | `auth`, `config`, `logging`, `metrics`, `notify`, `paths`, `shutdown` |
+//!
+//! A test reads the sources and holds that order.
+
+mod auth;
+mod catalog;
+mod config;
+mod daemon;
+mod executor;
+mod logging;
+mod metrics;
+mod notify;
+mod paths;
+mod protocol;
+mod shutdown;
+mod transport;
+
+pub use daemon::main;

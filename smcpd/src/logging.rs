@@ -1,0 +1,112 @@
+//! Where log lines go: the journal when it is our parent, else stderr; and a rotated file where one is set.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use crate::config::{Log, LogFormat};
+
+/// Holds the writer of the log file; what it has not yet written is written when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    _file: Option<tracing_appender::non_blocking::WorkerGuard>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogError {
+    #[error("`log.level`: {0}")]
+    Level(#[from] tracing_subscriber::filter::ParseError),
+    #[error("`log.file` is `{0}`: it must name a file in a directory")]
+    NoFile(String),
+    #[error("cannot open the log file")]
+    Open(#[from] tracing_appender::rolling::InitError),
+    #[error("`log.format` is journald, and the journal does not answer")]
+    Journal(#[source] std::io::Error),
+}
+
+/// Starts logging; call it once.
+pub(crate) fn start(log: &Log) -> Result<Guard, LogError> {
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
+    let journal = match log.format {
+        LogFormat::Auto if stderr_is_the_journal() => journald().ok(),
+        LogFormat::Journald => Some(journald().map_err(LogError::Journal)?),
+        LogFormat::Auto | LogFormat::Pretty | LogFormat::Json => None,
+    };
+    match (journal, log.format) {
+        (Some(layer), _) => layers.push(layer.boxed()),
+        (None, LogFormat::Json) => {
+            layers.push(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(false)
+                    .with_writer(std::io::stderr)
+                    .boxed(),
+            );
+        }
+        (None, _) => {
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            layers.push(
+                tracing_subscriber::fmt::layer()
+                    .with_ansi(colour)
+                    .with_target(false)
+                    .with_writer(std::io::stderr)
+                    .boxed(),
+            );
+        }
+    }
+    let mut guard = Guard { _file: None };
+    if let Some(path) = &log.file {
+        let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+        else {
+            return Err(LogError::NoFile(path.display().to_string()));
+        };
+        let appender = tracing_appender::rolling::Builder::new()
+            .rotation(tracing_appender::rolling::Rotation::DAILY)
+            .filename_prefix(name)
+            .max_log_files(log.keep + 1)
+            .build(if directory.as_os_str().is_empty() { ".".as_ref() } else { directory })?;
+        let (writer, file) = tracing_appender::non_blocking(appender);
+        guard._file = Some(file);
+        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(writer);
+        layers.push(layer.boxed());
+    }
+    tracing_subscriber::registry().with(layers).with(EnvFilter::try_new(&log.level)?).init();
+    Ok(guard)
+}
+
+fn journald() -> std::io::Result<tracing_journald::Layer> {
+    use tracing_journald::{Priority, PriorityMappings};
+    let priorities = PriorityMappings { info: Priority::Informational, ..PriorityMappings::new() };
+    Ok(tracing_journald::layer()?
+        .with_field_prefix(Some("SMCP".to_owned()))
+        .with_priority_mappings(priorities))
+}
+
+/// `JOURNAL_STREAM` is `device:inode` of the stream that the journal gave us; a redirected stderr differs.
+fn stderr_is_the_journal() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(stderr) = rustix::fs::fstat(std::io::stderr()) else { return false };
+    is_stream(&named, stderr.st_dev, stderr.st_ino)
+}
+
+fn is_stream(named: &str, device: u64, inode: u64) -> bool {
+    named.split_once(':').is_some_and(|(dev, ino)| dev.parse() == Ok(device) && ino.parse() == Ok(inode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_stream;
+
+    #[test]
+    fn only_the_very_stream_that_was_named_is_the_journal() {
+        assert!(is_stream("8:1234", 8, 1234));
+        for (named, device, inode) in
+            [("8:1234", 8, 1), ("8:1234", 9, 1234), ("", 0, 0), ("8", 8, 0), ("a:b", 0, 0)]
+        {
+            assert!(!is_stream(named, device, inode), "{named}");
+        }
+    }
+}

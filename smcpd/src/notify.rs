@@ -1,0 +1,29 @@
+//! What the daemon tells its service manager (`sd_notify`), and nothing where there is none.
+//!
+//! The environment variables stay set, because unsetting them is not safe in a threaded program;
+//! `catalog` strips them from what plugins inherit.
+
+use std::net::SocketAddr;
+
+use sd_notify::NotifyState;
+
+/// Says READY, with a line for people and the bound address for whoever started us on port 0.
+pub(crate) fn ready(status: &str, address: Option<SocketAddr>) {
+    let address = address.map(|address| format!("X_SMCP_ADDRESS={address}"));
+    let mut states = vec![NotifyState::Ready, NotifyState::Status(status)];
+    if let Some(address) = &address {
+        states.push(NotifyState::Custom(address));
+    }
+    send(&states);
+}
+
+/// Says STOPPING.
+pub(crate) fn stopping(line: &str) {
+    send(&[NotifyState::Stopping, NotifyState::Status(line)]);
+}
+
+fn send(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "cannot notify the service manager");
+    }
+}

@@ -1,0 +1,140 @@
+//! `tools/call`: from a request to a tool's result.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::jsonrpc::{INVALID_PARAMS, RpcError};
+use super::{Peer, Service, read, session};
+use crate::catalog::{self, CallContext, ErrorCode, Kind, Plugin, Tool, ToolOutput};
+
+#[derive(Deserialize)]
+struct Params<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow, rename = "_meta")]
+    meta: Option<Meta<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Meta<'a> {
+    #[serde(borrow)]
+    traceparent: Option<Cow<'a, str>>,
+}
+
+impl Service {
+    /// 2025-11-25, tools, "calling tools".
+    pub(super) async fn call(
+        &self,
+        peer: &Peer,
+        params: Option<&RawValue>,
+        cancel: &CancellationToken,
+    ) -> Result<Bytes, RpcError> {
+        let params: Params<'_> =
+            read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `name`"))?;
+        let tool = self
+            .catalog
+            .snapshot()
+            .find(&params.name)
+            .map_err(|error| RpcError::new(INVALID_PARAMS, error.to_string()))?;
+        let arguments = arguments(params.arguments)?;
+        let traceparent = params.meta.and_then(|meta| meta.traceparent);
+        let started = Instant::now();
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{:x}-{number:x}", std::process::id());
+        let output = match tool.kind() {
+            Kind::Health => self.health_tool(peer, &arguments)?,
+            Kind::Command { plugin, index } => {
+                let context = CallContext {
+                    id: &id,
+                    caller: &peer.caller.to_string(),
+                    agent: peer.agent.as_deref(),
+                    traceparent: traceparent.as_deref(),
+                    turn: turn(peer),
+                };
+                self.run(peer, plugin, *index, &arguments, &context, cancel).await?
+            }
+        };
+        self.note(&tool, &id, peer, &output, started);
+        Ok(output.into_result().to_string().into())
+    }
+
+    async fn run(
+        &self,
+        peer: &Peer,
+        plugin: &Plugin,
+        command: usize,
+        arguments: &Map<String, Value>,
+        context: &CallContext<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<ToolOutput, RpcError> {
+        let (admission, invocation) = match plugin.prepare(command, arguments, context) {
+            Ok(prepared) => prepared,
+            Err(error) => return bad_arguments(peer, &error.to_string()),
+        };
+        if let Err(error) = plugin.create_state() {
+            let reason = format!("cannot create the plugin's state directory: {error}");
+            return Ok(ToolOutput::failed(ErrorCode::StartFailed, reason));
+        }
+        Ok(match self.executor.run(admission, invocation, cancel).await {
+            Ok(outcome) => catalog::from_outcome(outcome),
+            Err(error) => catalog::from_error(&error),
+        })
+    }
+
+    fn health_tool(&self, peer: &Peer, arguments: &Map<String, Value>) -> Result<ToolOutput, RpcError> {
+        if let Some((name, _)) = arguments.iter().find(|(_, value)| !value.is_null()) {
+            let name: String = name.chars().take(80).collect();
+            return bad_arguments(peer, &format!("there is no argument `{name}`"));
+        }
+        let body = self.health().body;
+        let text = json!({"type": "text", "text": body.to_string()});
+        Ok(ToolOutput { content: vec![text], structured: Some(body), error: None })
+    }
+
+    /// One line a call, without a value of any argument.
+    fn note(&self, tool: &Tool, call: &str, peer: &Peer, output: &ToolOutput, started: Instant) {
+        self.metrics.call_finished(output.error.is_none());
+        tracing::info!(
+            tool = tool.id(),
+            outcome = output.error.map_or("ok", ErrorCode::as_str),
+            ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            call,
+            caller = %peer.caller,
+            agent = peer.agent.as_deref(),
+            session = peer.session.as_ref().map(|session| session::short(session.id())),
+            "call finished"
+        );
+    }
+}
+
+/// Bad arguments are for the model to mend where the revision has it so, else a protocol error.
+fn bad_arguments(peer: &Peer, message: &str) -> Result<ToolOutput, RpcError> {
+    match peer.revision.bad_arguments_are_results() {
+        true => Ok(ToolOutput::failed(ErrorCode::InvalidArguments, message)),
+        false => Err(RpcError::new(INVALID_PARAMS, message)),
+    }
+}
+
+/// Anonymous callers take turns by session, since nothing else tells them apart.
+fn turn(peer: &Peer) -> Arc<str> {
+    match (&peer.caller, &peer.session) {
+        (crate::auth::Caller::Anonymous, Some(session)) => Arc::clone(session.id()),
+        (caller, _) => caller.to_string().into(),
+    }
+}
+
+fn arguments(raw: Option<&RawValue>) -> Result<Map<String, Value>, RpcError> {
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(Map::new()) };
+    serde_json::from_str(raw.get())
+        .map_err(|error| RpcError::new(INVALID_PARAMS, format!("`arguments` must be an object: {error}")))
+}

@@ -1,0 +1,89 @@
+//! Server-sent events: how a message becomes one, and the streams that carry them.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use futures_util::stream;
+
+use crate::protocol::Session;
+
+/// A `message` event, without an id: every JSON message of ours is one line.
+pub(super) fn message(data: &[u8]) -> Bytes {
+    event(None, "message", data)
+}
+
+/// An event of any name, with an id where a client may come back to it.
+pub(super) fn event(id: Option<&str>, name: &str, data: &[u8]) -> Bytes {
+    let mut event = Vec::with_capacity(data.len() + 48);
+    if let Some(id) = id {
+        event.extend_from_slice(format!("id: {id}\n").as_bytes());
+    }
+    event.extend_from_slice(format!("event: {name}\ndata: ").as_bytes());
+    event.extend_from_slice(data);
+    event.extend_from_slice(b"\n\n");
+    event.into()
+}
+
+/// The empty event that gives a client an id to come back to (2025-11-25, "sending messages to the server").
+pub(super) fn priming(id: &str) -> Bytes {
+    format!("id: {id}\ndata: \n\n").into()
+}
+
+const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+
+/// Something that yields events, one at a time.
+pub(super) trait Source: Send + 'static {
+    /// Waits for the next event; `None` ends the stream. Dropping the future loses nothing.
+    fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
+}
+
+/// A body that sends `first`, then what the source yields, with a comment in every silence of `keep_alive`.
+///
+/// The source is dropped with the body: that is how a stream learns that its client is gone.
+pub(super) fn body(first: Option<Bytes>, source: impl Source, keep_alive: Duration) -> Body {
+    let state = (first, source);
+    Body::from_stream(stream::unfold(state, move |(mut first, mut source)| async move {
+        let event = match first.take() {
+            Some(event) => event,
+            None => match tokio::time::timeout(keep_alive, source.next()).await {
+                Ok(event) => event?,
+                Err(_) => Bytes::from_static(KEEP_ALIVE),
+            },
+        };
+        Some((Ok::<Bytes, std::convert::Infallible>(event), (first, source)))
+    }))
+}
+
+/// The next message of a session's outbox, as an event.
+pub(super) async fn next_of(session: &Session) -> Option<Bytes> {
+    session.outbox().next().await.map(|data| message(&data))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    struct Two(Vec<Bytes>);
+
+    impl Source for Two {
+        async fn next(&mut self) -> Option<Bytes> {
+            if self.0.len() == 1 {
+                tokio::time::sleep(Duration::from_secs(25)).await;
+            }
+            self.0.pop()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silence_is_filled_with_comments_and_the_stream_ends_with_its_source() {
+        let source = Two(vec![message(b"{}"), event(Some("7"), "endpoint", b"/x")]);
+        let body = body(Some(priming("1")), source, Duration::from_secs(15));
+        let sent = body.collect().await.unwrap().to_bytes();
+        let expected = "id: 1\ndata: \n\nid: 7\nevent: endpoint\ndata: /x\n\n: keep-alive\n\n\
+                        event: message\ndata: {}\n\n";
+        assert!(String::from_utf8_lossy(&sent).starts_with("id: 1\ndata: \n\nid: 7"));
+        assert_eq!(sent, expected);
+    }
+}

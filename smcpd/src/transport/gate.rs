@@ -1,0 +1,243 @@
+//! Who passes: body limit, `Host`, `Origin`, key, in this order and on every route.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::{PeerAddress, reply};
+use crate::auth::{AuthError, Caller, Keys};
+use crate::config;
+
+/// The decisions at the door.
+#[derive(Debug)]
+pub(super) struct Gate {
+    keys: Keys,
+    hosts: Vec<String>,
+    origins: Vec<String>,
+    body_limit: usize,
+}
+
+/// Why a request does not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refused {
+    TooLarge { limit: usize },
+    Host(String),
+    Origin(String),
+    Key(AuthError),
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let forbidden = |error: &str, message: String| {
+            reply::json(StatusCode::FORBIDDEN, &json!({"error": error, "message": message}))
+        };
+        match self {
+            Self::TooLarge { limit } => reply::too_large(limit),
+            Self::Host(host) => forbidden(
+                "host_not_allowed",
+                format!("Host `{host}` is not one this server answers to: add it to `http.hosts`"),
+            ),
+            Self::Origin(origin) => forbidden(
+                "origin_not_allowed",
+                format!("Origin `{origin}` may not call this server: add it to `http.origins`"),
+            ),
+            Self::Key(error) => {
+                let body = json!({"error": "unauthorized", "message": error.to_string()});
+                let response = reply::json(StatusCode::UNAUTHORIZED, &body);
+                reply::with_header(response, header::WWW_AUTHENTICATE, "Bearer realm=\"smcp\"")
+            }
+        }
+    }
+}
+
+impl Gate {
+    pub(super) fn new(keys: Keys, http: &config::Http, address: SocketAddr) -> Self {
+        let mut hosts: Vec<String> =
+            ["localhost", "127.0.0.1", "::1", "host.docker.internal"].map(str::to_owned).into();
+        if !address.ip().is_unspecified() {
+            hosts.push(address.ip().to_string());
+        }
+        hosts.extend(http.hosts.iter().map(|host| bare(host)));
+        let origins = http.origins.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase());
+        Self { keys, hosts, origins: origins.collect(), body_limit: http.body_limit }
+    }
+
+    /// Decides over a request from its head alone.
+    pub(super) fn admit(&self, request: &Request) -> Result<Caller, Refused> {
+        let headers = request.headers();
+        let declared =
+            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|length: u64| length > self.body_limit as u64) {
+            return Err(Refused::TooLarge { limit: self.body_limit });
+        }
+        self.host(request)?;
+        self.origin(headers)?;
+        if request.uri().path() == "/health" {
+            return Ok(Caller::Anonymous);
+        }
+        let peer = request.extensions().get::<PeerAddress>().map(|peer| peer.0.ip());
+        let all = |name: &str| -> Vec<&str> {
+            headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
+        };
+        self.keys
+            .admit(&all("authorization"), &all("x-api-key"), peer.is_some_and(is_loopback))
+            .map_err(Refused::Key)
+    }
+
+    /// A page that rebinds its name to our address still sends its own name here.
+    fn host(&self, request: &Request) -> Result<(), Refused> {
+        let mut given = request.headers().get_all(header::HOST).iter();
+        let (first, more) = (given.next(), given.next());
+        // A target in absolute form must agree with the header, or name one of ours itself.
+        let target = request.uri().authority().map(|authority| authority.as_str());
+        let host = match (first, more) {
+            (Some(host), None) => host.to_str().unwrap_or("?"),
+            (None, _) => return Err(Refused::Host(String::new())),
+            (Some(_), Some(_)) => return Err(Refused::Host("given twice".to_owned())),
+        };
+        let refused = |host: &str| Err(Refused::Host(shown(host)));
+        if !self.is_ours(host) {
+            return refused(host);
+        }
+        match target {
+            Some(target) if !self.is_ours(target) => refused(target),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_ours(&self, host: &str) -> bool {
+        let host = bare(host);
+        self.hosts.contains(&host)
+    }
+
+    /// No `Origin` is no browser. A browser's page must come from here, or be configured.
+    fn origin(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        for origin in headers.get_all(header::ORIGIN) {
+            let origin = origin.to_str().unwrap_or("?").to_ascii_lowercase();
+            let ours = match origin.split_once("://") {
+                Some(("http" | "https", host)) => self.is_ours(host),
+                _ => false,
+            };
+            if !ours && !self.origins.contains(&origin) {
+                return Err(Refused::Origin(shown(&origin)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(128).collect()
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+/// A host without its port and brackets, in small letters.
+fn bare(host: &str) -> String {
+    let host = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None if host.matches(':').count() == 1 => host.split(':').next().unwrap_or_default(),
+        None => host,
+    };
+    host.trim_end_matches('.').to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::auth::Policy;
+
+    fn gate(keys: Keys) -> Gate {
+        let http = config::Http {
+            host: IpAddr::from([192, 0, 2, 7]),
+            port: 1,
+            hosts: vec!["Tools.Example:8000".to_owned()],
+            origins: vec!["https://App.example/".to_owned()],
+            body_limit: 100,
+            header_timeout: Duration::ZERO,
+            body_timeout: Duration::ZERO,
+            keep_alive: Duration::ZERO,
+            max_connections: 1,
+            manifest: false,
+        };
+        Gate::new(keys, &http, SocketAddr::from(([192, 0, 2, 7], 1)))
+    }
+
+    fn request(path: &str, headers: &[(&str, &str)]) -> Request {
+        let mut request = Request::builder().uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(axum::body::Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn only_our_hosts_and_origins_pass() {
+        let gate = gate(Keys::default());
+        for host in [
+            "localhost",
+            "LOCALHOST:8000",
+            "127.0.0.1:1",
+            "[::1]:8000",
+            "192.0.2.7",
+            "tools.example",
+            "tools.example.",
+            "host.docker.internal:8000",
+        ] {
+            assert!(gate.admit(&request("/mcp", &[("host", host)])).is_ok(), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "192.0.2.8",
+            "[::2]",
+            "127.0.0.1.evil",
+            "::",
+            "a:b:c",
+        ] {
+            let refused = gate.admit(&request("/health", &[("host", host)]));
+            assert!(matches!(refused, Err(Refused::Host(_))), "{host}");
+        }
+        let two = request("/mcp", &[("host", "localhost"), ("host", "localhost")]);
+        assert_eq!(gate.admit(&two), Err(Refused::Host("given twice".to_owned())));
+        assert_eq!(gate.admit(&request("/mcp", &[])), Err(Refused::Host(String::new())));
+        let absolute = request("http://evil.example/mcp", &[("host", "localhost")]);
+        assert_eq!(gate.admit(&absolute), Err(Refused::Host("evil.example".to_owned())));
+        for (origin, passes) in [
+            ("http://localhost:3000", true),
+            ("https://tools.example", true),
+            ("https://app.example", true),
+            ("https://app.example:8443", false),
+            ("http://evil.example", false),
+            ("null", false),
+            ("", false),
+            ("file://localhost", false),
+        ] {
+            let found = gate.admit(&request("/mcp", &[("host", "localhost"), ("origin", origin)]));
+            assert_eq!(found.is_ok(), passes, "{origin}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn the_body_limit_comes_first_and_health_alone_needs_no_key() {
+        let gate = gate(Keys::new(["k".to_owned()], Policy::default()));
+        let long = request("/mcp", &[("host", "evil.example"), ("content-length", "101")]);
+        assert_eq!(gate.admit(&long), Err(Refused::TooLarge { limit: 100 }));
+        let keyless = |path| gate.admit(&request(path, &[("host", "localhost")]));
+        assert_eq!(keyless("/health"), Ok(Caller::Anonymous));
+        for path in ["/mcp", "/sse", "/messages/", "/health/", "//health", "/nothing"] {
+            assert_eq!(keyless(path), Err(Refused::Key(AuthError::Missing)), "{path}");
+        }
+        let with = |name, key| gate.admit(&request("/mcp", &[("host", "localhost"), (name, key)]));
+        assert_eq!(with("x-api-key", "k"), Ok(Caller::Key("key-1".into())));
+        assert_eq!(with("authorization", "Bearer j"), Err(Refused::Key(AuthError::Wrong)));
+    }
+}

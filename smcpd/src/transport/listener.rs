@@ -1,0 +1,125 @@
+//! Accepts connections and serves the routes on each, within limits of number and time.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::PeerAddress;
+use crate::config;
+use crate::shutdown::Shutdown;
+
+/// A request's head may have so many bytes.
+const HEAD: usize = 64 << 10;
+
+/// A bound address, not yet serving.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Why the daemon cannot listen.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub(crate) struct ServeError {
+    pub(crate) address: SocketAddr,
+    pub(crate) source: io::Error,
+}
+
+impl Listener {
+    /// Binds the configured address; from here on clients can connect, and wait.
+    pub(crate) async fn bind(http: &config::Http) -> Result<Self, ServeError> {
+        let asked = SocketAddr::new(http.host, http.port);
+        let failed = |source| ServeError { address: asked, source };
+        let listener = TcpListener::bind(asked).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until the drain begins, then lets requests in flight finish until everything is to end.
+    pub(crate) async fn serve(self, router: Router, http: &config::Http, shutdown: Shutdown) {
+        let slots = Arc::new(Semaphore::new(http.max_connections));
+        let connections = TaskTracker::new();
+        loop {
+            // Without a slot nobody is accepted: clients wait in the kernel's queue.
+            let slot = tokio::select! {
+                slot = Arc::clone(&slots).acquire_owned() => slot.expect("the semaphore is never closed"),
+                () = shutdown.draining() => break,
+            };
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = shutdown.draining() => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let connection =
+                        connection(stream, peer, router.clone(), http.header_timeout, shutdown.clone(), slot);
+                    connections.spawn(connection);
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: give running requests time to return some.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        drop(self.listener);
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    header_timeout: Duration,
+    shutdown: Shutdown,
+    _slot: OwnedSemaphorePermit,
+) {
+    // An answer in two small writes would otherwise wait for the client's delayed acknowledgement.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+    }
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(PeerAddress(peer));
+        router.clone().oneshot(request)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%peer, %error, "a connection ended badly");
+                }
+                return;
+            }
+            () = shutdown.draining(), if !draining => {
+                draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = shutdown.ending() => return,
+        }
+    }
+}

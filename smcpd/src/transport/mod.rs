@@ -1,0 +1,117 @@
+//! The doors that agents come through: HTTP (Streamable HTTP, HTTP+SSE, direct mode, health) and stdio.
+//!
+//! `listener` accepts connections and knows hyper; `gate` decides who passes; the rest are the routes. A route
+//! reads a frame, says who sent it, and hands it to the protocol.
+
+mod events;
+mod gate;
+mod listener;
+mod messages;
+mod reply;
+mod stdio;
+mod streamable;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use serde_json::json;
+
+pub(crate) use listener::{Listener, ServeError};
+pub(crate) use stdio::serve as serve_stdio;
+
+use crate::auth::Keys;
+use crate::config;
+use crate::protocol::Service;
+use gate::Gate;
+
+/// What the routes share.
+#[derive(Debug, Clone)]
+struct Doors {
+    service: Arc<Service>,
+    gate: Arc<Gate>,
+    http: Arc<config::Http>,
+}
+
+/// The address of the client, put on each request by the listener.
+#[derive(Debug, Clone, Copy)]
+struct PeerAddress(SocketAddr);
+
+/// Builds the routes; every one of them stands behind the gate.
+pub(crate) fn router(service: Arc<Service>, keys: Keys, http: config::Http, address: SocketAddr) -> Router {
+    let gate = Gate::new(keys, &http, address);
+    let doors = Doors { service, gate: Arc::new(gate), http: Arc::new(http) };
+    Router::new()
+        .route("/mcp", any(streamable::endpoint))
+        .route("/sse", get(messages::stream).fallback(sse_is_a_stream))
+        .route("/messages", any(messages::post))
+        .route("/messages/", any(messages::post))
+        .route("/message", any(messages::post))
+        .route("/health", get(health).fallback(only_get))
+        .fallback(nothing_here)
+        .layer(axum::middleware::from_fn_with_state(doors.clone(), pass_the_gate))
+        // The gate has a limit of its own, which answers in JSON and before the body is read.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(doors)
+}
+
+/// In this order: body limit, Host, Origin, key; the caller travels on with the request.
+async fn pass_the_gate(State(doors): State<Doors>, mut request: Request, next: Next) -> Response {
+    match doors.gate.admit(&request) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(refused) => refused.into_response(),
+    }
+}
+
+async fn health(State(doors): State<Doors>) -> Response {
+    let health = doors.service.health();
+    let status = if health.status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    reply::json(status, &health.body)
+}
+
+/// Old clients that try Streamable HTTP first fall back on this answer.
+async fn sse_is_a_stream() -> Response {
+    let body = json!({
+        "error": "method_not_allowed",
+        "message": "`/sse` is a stream: GET it, or POST to `/mcp` (Streamable HTTP) or `/messages/`",
+        "endpoints": {"streamable_http": "/mcp", "sse": "/sse", "messages": "/messages/"},
+    });
+    reply::with_header(reply::json(StatusCode::METHOD_NOT_ALLOWED, &body), header::ALLOW, "GET")
+}
+
+async fn only_get() -> Response {
+    reply::not_allowed("GET")
+}
+
+async fn nothing_here(method: Method) -> Response {
+    let body = json!({
+        "error": "not_found",
+        "message": format!("nothing answers {method} here: the routes are `/mcp`, `/sse`, `/messages/` and `/health`"),
+    });
+    reply::json(StatusCode::NOT_FOUND, &body)
+}
+
+/// The value of a header, where there is exactly one and it is text.
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+}
+
+/// `X-Agent-Id` as the plugin may see it: bounded, and nothing that could break a line.
+fn agent(headers: &HeaderMap) -> Option<String> {
+    text(headers, "x-agent-id").filter(|agent| !agent.is_empty() && agent.len() <= 256).map(str::to_owned)
+}
+
+/// Whether the body is declared to be JSON; parameters such as a charset do not matter.
+fn is_json(headers: &HeaderMap) -> bool {
+    text(headers, "content-type")
+        .and_then(|kind| kind.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}

@@ -1,0 +1,141 @@
+//! The stdio transport: a message a line, in and out; nothing else is ever written on stdout.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio_util::task::TaskTracker;
+
+use crate::auth::Caller;
+use crate::protocol::jsonrpc::{self, Refusal};
+use crate::protocol::{Peer, Service, Session, Transport};
+use crate::shutdown::Shutdown;
+
+/// Serves until stdin ends or the daemon is told to stop; requests in flight are then given `drain` to finish.
+pub(crate) async fn serve(
+    service: Arc<Service>,
+    body_limit: usize,
+    drain: Duration,
+    shutdown: Shutdown,
+) -> std::io::Result<()> {
+    let session = service
+        .sessions()
+        .open(Transport::Stdio, Caller::Stdio)
+        .map_err(|error| std::io::Error::other(error.to_string()))?;
+    let tasks = TaskTracker::new();
+    let writing = tasks.spawn(write(Arc::clone(&session)));
+    let mut input = BufReader::new(tokio::io::stdin());
+    let requests = TaskTracker::new();
+    loop {
+        let line = tokio::select! {
+            line = line(&mut input, body_limit) => line?,
+            () = shutdown.draining() => break,
+            () = session.closed().cancelled() => break,
+        };
+        let frame = match line {
+            Line::End => break,
+            Line::TooLong => Err(too_long(body_limit)),
+            Line::Text(text) if text.trim_ascii().is_empty() => continue,
+            Line::Text(text) => jsonrpc::parse(&text),
+        };
+        match frame {
+            Ok(frame) => {
+                let (service, session) = (Arc::clone(&service), Arc::clone(&session));
+                let revision = session.revision();
+                let peer = Peer { session: Some(session), revision, caller: Caller::Stdio, agent: None };
+                let answering = async move {
+                    if let (Some(answer), Some(session)) = (service.handle(&peer, frame).await, &peer.session)
+                    {
+                        session.send(answer);
+                    }
+                };
+                requests.spawn(answering);
+            }
+            Err(refusal) => session.send(refusal.to_bytes()),
+        }
+        // A client that writes `initialize` and goes on at once means its next line in the new revision.
+        tokio::task::yield_now().await;
+    }
+    requests.close();
+    let in_time = tokio::time::timeout(drain, requests.wait()).await;
+    service.sessions().close(&session);
+    if in_time.is_err() {
+        requests.wait().await;
+    }
+    tasks.close();
+    writing.await.map_err(std::io::Error::other)?
+}
+
+fn too_long(limit: usize) -> Refusal {
+    let message = format!("a line may have at most {limit} bytes (`http.body_limit`)");
+    Refusal { id: None, error: jsonrpc::RpcError::new(jsonrpc::INVALID_REQUEST, message) }
+}
+
+async fn write(session: Arc<Session>) -> std::io::Result<()> {
+    let mut output = tokio::io::stdout();
+    while let Some(message) = session.outbox().next().await {
+        let written = async {
+            output.write_all(&message).await?;
+            output.write_all(b"\n").await?;
+            output.flush().await
+        };
+        if let Err(error) = written.await {
+            // Nobody reads any more: what runs for them ends too.
+            session.close();
+            return if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) };
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Text(Vec<u8>),
+    TooLong,
+    End,
+}
+
+/// Reads one line of at most `limit` bytes; a longer one is read to its end and dropped.
+async fn line(input: &mut (impl tokio::io::AsyncBufRead + Unpin), limit: usize) -> std::io::Result<Line> {
+    let mut text = Vec::new();
+    let mut limited = (&mut *input).take(limit as u64 + 1);
+    limited.read_until(b'\n', &mut text).await?;
+    if text.ends_with(b"\n") {
+        text.pop();
+        return Ok(Line::Text(text));
+    }
+    if text.len() <= limit {
+        return Ok(if text.is_empty() { Line::End } else { Line::Text(text) });
+    }
+    drop(text);
+    loop {
+        let buffer = input.fill_buf().await?;
+        let (used, ended) = match buffer.iter().position(|byte| *byte == b'\n') {
+            Some(at) => (at + 1, true),
+            None => (buffer.len(), buffer.is_empty()),
+        };
+        input.consume(used);
+        if ended {
+            return Ok(Line::TooLong);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_are_bounded_and_the_one_after_a_long_one_is_read() {
+        let mut input: &[u8] = b"one\n\ntoo long\nxxxxx\nlast";
+        let mut lines = Vec::new();
+        loop {
+            match line(&mut input, 5).await.unwrap() {
+                Line::End => break,
+                line => lines.push(line),
+            }
+        }
+        let text = |text: &str| Line::Text(text.as_bytes().to_vec());
+        assert_eq!(lines, [text("one"), text(""), Line::TooLong, text("xxxxx"), text("last")]);
+    }
+}
