@@ -1,6 +1,7 @@
 //! Where log lines go: the journal when it is our parent, else stderr; and a rotated file where one is set.
 
 use std::io::IsTerminal;
+use std::path::Path;
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -20,7 +21,9 @@ pub(crate) enum LogError {
     Level(#[from] tracing_subscriber::filter::ParseError),
     #[error("`log.file` is `{0}`: it must name a file in a directory")]
     NoFile(String),
-    #[error("cannot open the log file")]
+    #[error("cannot create the directory of `log.file`")]
+    Directory(#[source] std::io::Error),
+    #[error("{0}")]
     Open(#[from] tracing_appender::rolling::InitError),
     #[error("`log.format` is journald, and the journal does not answer")]
     Journal(#[source] std::io::Error),
@@ -63,11 +66,13 @@ pub(crate) fn start(log: &Log) -> Result<Guard, LogError> {
         else {
             return Err(LogError::NoFile(path.display().to_string()));
         };
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        std::fs::create_dir_all(directory).map_err(LogError::Directory)?;
         let appender = tracing_appender::rolling::Builder::new()
             .rotation(tracing_appender::rolling::Rotation::DAILY)
             .filename_prefix(name)
             .max_log_files(log.keep + 1)
-            .build(if directory.as_os_str().is_empty() { ".".as_ref() } else { directory })?;
+            .build(directory)?;
         let (writer, file) = tracing_appender::non_blocking(appender);
         guard._file = Some(file);
         let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(writer);

@@ -136,6 +136,12 @@ impl Line {
                 }
                 // What follows the first word of a remainder is taken as it stands.
                 match (&parameter.shape, index) {
+                    (Shape::Remainder, 1..) if is_ambiguous(word, &parameter.words.long_flags) => {
+                        return refuse(
+                            parameter,
+                            "holds an abbreviation of several of the command's own flags",
+                        );
+                    }
                     (Shape::Remainder, 1..) => self.push(Some(parameter), word)?,
                     _ => self.bare(parameter, word, dashes)?,
                 }
@@ -175,6 +181,16 @@ fn is_negative_number(word: &str) -> bool {
         None => all_digits(digits),
         Some((whole, fraction)) => (whole.is_empty() || all_digits(whole)) && all_digits(fraction),
     }
+}
+
+/// Whether a parser on the way would take the word for an abbreviation of two of its flags.
+fn is_ambiguous(word: &str, parsers: &[Vec<String>]) -> bool {
+    let name = word.split('=').next().unwrap_or_default();
+    name.starts_with("--")
+        && parsers.iter().any(|flags| {
+            !flags.iter().any(|flag| flag == word || flag == name)
+                && flags.iter().filter(|flag| flag.starts_with(name)).count() > 1
+        })
 }
 
 fn refuse<T>(parameter: &Parameter, reason: &str) -> Result<T, ArgumentError> {

@@ -67,6 +67,9 @@ fn command(path: &[String], parsers: &[Above<'_>], description: Option<String>) 
             }
             let mut parameter = parameter(action, *level);
             parameter.words = words.clone();
+            if parameter.shape == Shape::Remainder {
+                parameter.words.long_flags = long_flags(parsers);
+            }
             let taken = |other: &Parameter| same_spelling(&other.name) == same_spelling(&parameter.name);
             if !command.parameters.iter().any(taken) {
                 names[index] = Some(parameter.name.clone());
@@ -89,8 +92,17 @@ fn words(parsers: &[Above<'_>]) -> Words {
     let mut actions = parsers.iter().flat_map(|(parser, _)| &parser.actions);
     Words {
         negative_numbers: !actions.any(|action| action.flags.iter().any(is_number)),
+        long_flags: Vec::new(),
         file_prefixes: parsers.iter().filter_map(|(parser, _)| parser.file_prefixes.as_deref()).collect(),
     }
+}
+
+fn long_flags(parsers: &[Above<'_>]) -> Vec<Vec<String>> {
+    let of = |parser: &Parser| {
+        let flags = parser.actions.iter().flat_map(|action| &action.flags);
+        flags.filter(|flag| flag.starts_with("--")).cloned().collect()
+    };
+    parsers.iter().map(|(parser, _)| of(parser)).collect()
 }
 
 fn is_parameter(kind: Kind) -> bool {
@@ -230,6 +242,9 @@ pub(crate) fn enrich(description: &mut Description, root: &Parser) {
             parameter.level = level;
             parameter.words = words.clone();
             add_facts(parameter, action);
+            if parameter.shape == Shape::Remainder {
+                parameter.words.long_flags = long_flags(&parsers);
+            }
             keep_declared(parameter, declared);
         }
         for (parser, _) in &parsers {

@@ -103,7 +103,7 @@ fn is_argparse(usage: &Usage, sections: &[Section<'_>]) -> bool {
 /// Returns where the rows of a section begin: at its first line, or further left where an option's row does.
 fn indent(lines: &[Line<'_>], section: &Section<'_>) -> Option<usize> {
     let body = lines.get(section.body.clone())?;
-    let mut filled = body.iter().filter(|line| !line.is_blank());
+    let mut filled = body.iter().filter(|line| !line.is_blank() && line.indent > 0);
     let first = filled.next()?.indent;
     let least = filled.filter(|line| line.text.starts_with('-')).map(|line| line.indent).min();
     Some(first.min(least.unwrap_or(first)))

@@ -114,6 +114,9 @@ pub(crate) struct Words {
     pub(crate) negative_numbers: bool,
     /// A word that begins with one of these names a file of further words.
     pub(crate) file_prefixes: String,
+    /// The long flags of each parser on the way, where the parameter is a remainder: even there, a word that
+    /// abbreviates two of them is an error to argparse.
+    pub(crate) long_flags: Vec<Vec<String>>,
 }
 
 /// A JSON type.

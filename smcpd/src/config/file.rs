@@ -87,7 +87,7 @@ impl Default for Plugins {
             python: None,
             startup_wait: Seconds(2.0),
             describe_timeout: Seconds(10.0),
-            describe_parallel: 4,
+            describe_parallel: 8,
             env: Environment::Inherit,
         }
     }

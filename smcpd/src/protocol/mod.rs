@@ -120,7 +120,7 @@ impl Service {
                 changed = catalog.changed(), if publishing => match changed {
                     true => {
                         let message = jsonrpc::notification("notifications/tools/list_changed", None);
-                        self.sessions.all().iter().for_each(|session| session.send(message.clone()));
+                        self.sessions.all().iter().for_each(|session| session.notify(message.clone()));
                     }
                     // Discovery has ended: this catalog stays.
                     false => publishing = false,

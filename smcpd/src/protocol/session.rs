@@ -44,6 +44,8 @@ pub(crate) struct Session {
 #[derive(Debug)]
 struct State {
     revision: Revision,
+    /// `initialize` was answered.
+    opened: bool,
     in_flight: HashMap<Id, CancellationToken>,
     used: Instant,
     /// Requests and streams that keep the session from being idle.
@@ -73,6 +75,7 @@ impl Session {
                     Transport::Sse => Revision::V2024_11_05,
                     Transport::Http | Transport::Stdio => Revision::LATEST,
                 },
+                opened: false,
                 in_flight: HashMap::new(),
                 used: Instant::now(),
                 busy: 0,
@@ -98,7 +101,9 @@ impl Session {
     }
 
     pub(crate) fn agree_on(&self, revision: Revision) {
-        self.lock().revision = revision;
+        let mut state = self.lock();
+        state.revision = revision;
+        state.opened = true;
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {
@@ -116,6 +121,13 @@ impl Session {
         if self.listening.load(Ordering::Acquire) && self.outbox.push(message).is_err() {
             tracing::warn!(session = %short(&self.id), "a client reads too slowly: its session is closed");
             self.close();
+        }
+    }
+
+    /// Sends a notification of ours, which a client expects only once it has initialized.
+    pub(crate) fn notify(&self, message: Bytes) {
+        if self.lock().opened {
+            self.send(message);
         }
     }
 

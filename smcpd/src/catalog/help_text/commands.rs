@@ -111,7 +111,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Reads names from the lists that no parser printed: an `Available commands:` among lines that nothing else claimed.
-pub(super) fn typed<'a>(lines: &[Line<'a>], used: &[bool], program: &str) -> Vec<(String, Option<String>)> {
+pub(super) fn typed(lines: &[Line<'_>], used: &[bool], program: &str) -> Vec<(String, Option<String>)> {
     let mut found = Typed { program, commands: Vec::new(), known: HashSet::new() };
     let mut list: Option<List> = None;
     for (line, used) in lines.iter().zip(used) {

@@ -136,7 +136,7 @@ fn skip_escape(chars: &mut Peekable<Chars<'_>>) {
         }
         Some('(' | ')') => {
             chars.next();
-            chars.next_if(|c| c.is_ascii_alphanumeric());
+            chars.next_if(char::is_ascii_alphanumeric);
         }
         Some(c) if c.is_ascii_graphic() => {
             chars.next();

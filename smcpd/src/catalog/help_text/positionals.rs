@@ -43,7 +43,9 @@ impl<'r, 'a> Entries<'r, 'a> {
             for (n, row) in section.rows.iter().enumerate() {
                 if row.nested {
                     // With `metavar=""` the row above the commands is blank.
-                    if n == 0 {
+                    let above = n.checked_sub(1).and_then(|n| section.rows.get(n));
+                    if above.is_none_or(|above| above.lines.end < row.lines.start) {
+                        all.extend(host.take());
                         host = Some(Entry {
                             row: None,
                             commands: Vec::new(),
@@ -219,8 +221,11 @@ impl Builder<'_> {
         for braces in [name, head] {
             commands.add_names(choices(braces).unwrap_or_default());
         }
-        let dest =
-            if name.is_empty() || name.starts_with('{') { "command".to_owned() } else { identifier(name) };
+        let dest = if name.is_empty() || name.starts_with('{') {
+            "command".to_owned()
+        } else {
+            identifier(plain_name(name))
+        };
         let help = row.and_then(|row| row.help.clone());
         self.parser.actions.push(commands.into_action(dest, required, help));
     }

@@ -70,7 +70,8 @@ pub(super) fn find(lines: &[Line<'_>]) -> Option<Usage> {
             end += 1; // one blank line after `USAGE` alone
             continue;
         }
-        if line.is_blank() || line.indent <= first.indent {
+        let is_option = forms.is_empty() && line.text.starts_with('-'); // under Go's `Usage of NAME:`
+        if line.is_blank() || line.indent <= first.indent || is_option {
             break;
         }
         end += 1;
@@ -288,7 +289,7 @@ impl<'a> Reader<'a, '_> {
         let required = required && context.required;
         self.sequence(children, Context { required, group: context.group, inside: true });
         if repeated {
-            for item in self.reading.items[before..].iter_mut() {
+            for item in &mut self.reading.items[before..] {
                 tick(1);
                 if let Item::Word { nargs, .. } = item {
                     *nargs = if required { Nargs::AtLeastOne } else { Nargs::Any };

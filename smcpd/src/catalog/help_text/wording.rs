@@ -45,7 +45,7 @@ pub(super) fn default(kind: Kind, nargs: Nargs, help: &str) -> Option<Value> {
             _ => None,
         },
         // A list is printed as its author's language prints lists; that is no value.
-        (Kind::Store, Nargs::One | Nargs::Optional) => Some(Value::String(said.to_owned())),
+        (Kind::Store, Nargs::One | Nargs::Optional) => Some(Value::String(said.replace('\n', " "))),
         _ => None,
     }
 }
@@ -53,12 +53,11 @@ pub(super) fn default(kind: Kind, nargs: Nargs, help: &str) -> Option<Value> {
 fn said_default(help: &str) -> Option<&str> {
     tick(help.len());
     let help = help.trim_end();
-    let said = if let Some(at) = help.rfind("(default: ") {
-        help[at + "(default: ".len()..].strip_suffix(')')?
-    } else if let Some(at) = help.rfind("(default ") {
-        let said = help[at + "(default ".len()..].strip_suffix(')')?;
+    let said = if let Some(said) = closing(help, "(default:") {
+        said
+    } else if let Some(said) = closing(help, "(default") {
         let quoted = said.strip_prefix('"').and_then(|said| said.strip_suffix('"'));
-        if quoted.is_none() && (said.contains(' ') || said.ends_with(']')) {
+        if quoted.is_none() && (said.contains(char::is_whitespace) || said.ends_with(']')) {
             return None; // a sentence, or a list as Go prints it
         }
         quoted.unwrap_or(said)
@@ -67,6 +66,12 @@ fn said_default(help: &str) -> Option<&str> {
     };
     let said = said.trim();
     (!said.is_empty() && !matches!(said, "None" | "==SUPPRESS==" | "(dynamic)")).then_some(said)
+}
+
+/// Returns what stands between the last `opening`, the blank or line break after it, and the `)` at the end.
+fn closing<'h>(help: &'h str, opening: &str) -> Option<&'h str> {
+    let said = &help[help.rfind(opening)? + opening.len()..];
+    said.starts_with(char::is_whitespace).then(|| said.trim_start().strip_suffix(')')).flatten()
 }
 
 /// Tells whether Click or Typer marked this as required.

@@ -1,0 +1,96 @@
+//! How the daemon stops.
+
+use std::io::Read;
+
+use rustix::process::Signal;
+use serde_json::json;
+use smcp_test_support::{Daemon, descendants, until};
+
+use crate::smcpd;
+
+fn begin_sleep(daemon: &Daemon, seconds: f64) -> smcp_test_support::Connection {
+    let arguments = json!({"seconds": seconds, "ignore_term": true});
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "worker.sleep", "arguments": arguments}});
+    let mut connection = daemon.connect();
+    connection.write(
+        "POST",
+        "/messages/",
+        &[("Content-Type", "application/json")],
+        call.to_string().as_bytes(),
+    );
+    until("the call runs", || (daemon.get("/health", &[]).json()["calls"]["running"] == 1).then_some(()));
+    connection
+}
+
+#[test]
+fn a_stop_lets_running_calls_finish_and_exits_with_0() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut daemon = smcpd().plugins(&["worker"]).start();
+        let mut stream = smcp_test_support::Stream::open(daemon.connect(), &[]).0;
+        let mut connection = begin_sleep(&daemon, 1.0);
+        daemon.signal(signal);
+        daemon.notified("STOPPING=1");
+        let reply = connection.reply();
+        assert_eq!(reply.json()["result"]["isError"], json!(false), "{}", reply.text());
+        assert_eq!(stream.message(), None);
+        assert_eq!(daemon.ended().code(), Some(0));
+        assert!(daemon.log().contains("stopped"));
+    }
+}
+
+#[test]
+fn a_call_past_the_drain_is_ended_and_answered() {
+    let config = "[execution]\ndrain = 0.3\ngrace = 0.2\n";
+    let mut daemon = smcpd().plugins(&["worker"]).config(config).start();
+    let mut connection = begin_sleep(&daemon, 60.0);
+    daemon.signal(Signal::TERM);
+    let reply = connection.reply();
+    assert_eq!(reply.json()["result"]["structuredContent"]["error"]["code"], "cancelled");
+    assert_eq!(daemon.ended().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_now() {
+    let mut daemon = smcpd().plugins(&["worker"]).config("[execution]\ngrace = 0.2\n").start();
+    let _connection = begin_sleep(&daemon, 60.0);
+    let plugin = descendants(daemon.pid())[0];
+    daemon.signal(Signal::TERM);
+    daemon.notified("STOPPING=1");
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.ended().code(), Some(0));
+    assert!(!smcp_test_support::is_alive(plugin));
+}
+
+#[test]
+fn new_work_is_refused_while_draining() {
+    let daemon = smcpd().plugins(&["worker"]).start();
+    let mut kept = daemon.connect();
+    let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+    assert_eq!(kept.post("/messages/", &[], &ping).status, 200);
+    let mut calling = begin_sleep(&daemon, 1.5);
+    daemon.signal(Signal::TERM);
+    daemon.notified("STOPPING=1");
+    // An idle connection is closed, and the port refuses.
+    assert!(kept.is_closed());
+    until("the port is closed", || std::net::TcpStream::connect(daemon.address()).is_err().then_some(()));
+    assert_eq!(calling.reply().json()["result"]["isError"], json!(false));
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[test]
+fn a_hangup_does_not_end_the_daemon() {
+    let daemon = smcpd().start();
+    daemon.signal(Signal::HUP);
+    assert_eq!(daemon.get("/health", &[]).status, 200);
+}
+
+#[test]
+fn a_connection_that_only_listens_does_not_hold_up_the_stop() {
+    let mut daemon = smcpd().start();
+    let mut silent = std::net::TcpStream::connect(daemon.address()).unwrap();
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.ended().code(), Some(0));
+    let mut rest = Vec::new();
+    let _closed = silent.read_to_end(&mut rest);
+    assert!(rest.is_empty());
+}
