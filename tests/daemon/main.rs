@@ -6,6 +6,7 @@ mod chaos;
 mod discovery;
 mod doors;
 mod layers;
+mod official_client;
 mod sse;
 mod starting;
 mod stdio;

@@ -16,10 +16,10 @@ const complaints = [];
 let discovers = 0;
 
 async function sdk() {
-  if (NEW) return { ...(await import("@modelcontextprotocol/client")), ...(await import("@modelcontextprotocol/client/stdio")) };
-  const parts = ["index", "sse", "streamableHttp", "stdio"];
-  const loaded = parts.map((part) => import(`@modelcontextprotocol/sdk/client/${part}.js`));
-  return Object.assign({}, ...(await Promise.all(loaded)));
+  const parts = NEW
+    ? ["@modelcontextprotocol/client", "@modelcontextprotocol/client/stdio"]
+    : ["index", "sse", "streamableHttp", "stdio"].map((part) => `@modelcontextprotocol/sdk/client/${part}.js`);
+  return Object.assign({}, ...(await Promise.all(parts.map((part) => import(part)))));
 }
 
 for (const { prototype } of [SSEClientTransport, StreamableHTTPClientTransport, StdioClientTransport]) {
@@ -169,7 +169,8 @@ const SCENARIOS = {
     for (let number = 0; number < 10; number += 1) {
       for (const [peer, name] of [[one, "one"], [other, "other"]]) {
         const message = `${name} ${number}`;
-        calls.push(peer.call("demo_text__echo", { message }).then((result) => [message, result.structuredContent.message]));
+        const answer = peer.call("demo_text__echo", { message });
+        calls.push(answer.then((result) => [message, result.structuredContent.message]));
       }
     }
     const answers = await Promise.all(calls);
@@ -192,7 +193,8 @@ const SCENARIOS = {
     const started = performance.now();
     const result = await peer.call("worker__sleep", { seconds });
     const took = (performance.now() - started) / 1000;
-    expect(result.isError && result.structuredContent.error.code === "timeout" && took > 1.5 && took < 6, [took, result]);
+    const code = result.structuredContent.error.code;
+    expect(result.isError && code === "timeout" && took > 1.5 && took < 6, [took, result]);
     expect(processes(`${seconds}`).length === 0, "the process lives on");
   },
   cancel: (peer) => cancelled(peer, 0),
