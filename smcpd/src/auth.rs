@@ -131,7 +131,8 @@ mod tests {
     #[test]
     fn a_request_is_admitted_by_any_key_in_either_header() {
         let key = |name: &str| Ok(Caller::Key(name.into()));
-        let cases: &[(&[&str], &[&str], Result<Caller, AuthError>)] = &[
+        type Case<'a> = (&'a [&'a str], &'a [&'a str], Result<Caller, AuthError>);
+        let cases: &[Case<'_>] = &[
             (&["Bearer one"], &[], key("key-1")),
             (&["bearer  two "], &[], key("key-2")),
             (&[], &["two"], key("key-2")),

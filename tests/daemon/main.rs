@@ -1,5 +1,6 @@
 //! Tests that start the real `smcpd` and speak to it over real sockets.
 #![expect(clippy::disallowed_methods, reason = "a test may block its own thread")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod calls;
 mod chaos;

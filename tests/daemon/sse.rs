@@ -120,7 +120,7 @@ fn the_manifest_comes_where_it_is_asked_for() {
     let mut connection = daemon.connect();
     connection.write("GET", "/sse?manifest=true", &[], b"");
     let mut stream = connection.into_stream();
-    assert_eq!(stream.next().unwrap().name, "endpoint");
+    assert_eq!(stream.event().unwrap().name, "endpoint");
     let manifest = stream.message().unwrap();
     assert_eq!(manifest["method"], "notifications/tools/list");
     assert_eq!(manifest["params"]["tools"].as_array().unwrap().len(), 4);
@@ -133,7 +133,7 @@ fn the_manifest_comes_where_it_is_asked_for() {
 fn silence_is_filled_and_a_closed_stream_ends_its_session_and_calls() {
     let daemon = smcpd().plugins(&["worker"]).config("[http]\nkeep_alive = 0.2\n").start();
     let (mut stream, path) = open(&daemon);
-    assert_eq!(stream.next().unwrap().name, ":");
+    assert_eq!(stream.event().unwrap().name, ":");
     daemon.post(
         &path,
         &[],

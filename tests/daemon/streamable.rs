@@ -148,11 +148,11 @@ fn a_long_answer_comes_as_a_stream_primed_for_2025_11_25_alone() {
         connection.write("POST", "/mcp", &headers, call.to_string().as_bytes());
         let mut stream = connection.into_stream();
         assert_eq!(stream.reply.header("content-type"), Some("text/event-stream"), "{revision}");
-        let first = stream.next().unwrap();
+        let first = stream.event().unwrap();
         assert_eq!(first.id.is_some() && first.data.is_empty(), primed, "{revision}: {first:?}");
         let answer = if primed { stream.message().unwrap() } else { first.json() };
         assert_eq!(answer["result"]["isError"], json!(false), "{revision}");
-        assert_eq!(stream.next(), None);
+        assert_eq!(stream.event(), None);
     }
 }
 
@@ -173,7 +173,7 @@ fn a_client_that_goes_away_takes_its_call_along_and_may_ask_what_became_of_it() 
     let mut connection = daemon.connect();
     connection.write("POST", "/mcp", &headers, call.to_string().as_bytes());
     let mut stream = connection.into_stream();
-    let id = stream.next().unwrap().id.unwrap();
+    let id = stream.event().unwrap().id.unwrap();
     drop(stream);
     until("the call ended", || (running() == 0).then_some(()));
     let again = [

@@ -113,11 +113,11 @@ impl Describer {
             let text = told.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("\n\n");
             return named(&help_text::parse(&text)).ok_or_else(|| "its parser has no subcommands".to_owned());
         }
-        self.from_text(plugin, environment, &said).await
+        self.read_helps(plugin, environment, &said).await
     }
 
     /// Reads help texts: the plugin's own, then each subcommand's.
-    async fn from_text(
+    async fn read_helps(
         &self,
         plugin: &Located,
         environment: &Environment,

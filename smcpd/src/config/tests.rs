@@ -66,7 +66,8 @@ fn the_last_source_wins_and_its_origin_is_known() {
 
 #[test]
 fn a_refusal_names_the_file_the_line_the_key_and_the_reason() {
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let cases: &[Case<'_>] = &[
         ("[http]\nprot = 80\n", &[], "ETC/smcpd.toml:2: unknown field `prot`"),
         ("[htp]\n", &[], "ETC/smcpd.toml:1: unknown field `htp`"),
         ("[http]\n\nport = \"80\"\n", &[], "ETC/smcpd.toml:3: invalid type: string \"80\", expected i64"),

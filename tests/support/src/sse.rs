@@ -39,13 +39,13 @@ impl Stream {
         connection.write("GET", "/sse", headers, b"");
         let mut stream = connection.into_stream();
         assert_eq!(stream.reply.status, 200, "{:?}", stream.reply);
-        let first = stream.next().expect("the endpoint");
+        let first = stream.event().expect("the endpoint");
         assert_eq!(first.name, "endpoint");
         (stream, first.data)
     }
 
     /// Waits for the next event; `None` at the end of the stream.
-    pub fn next(&mut self) -> Option<Event> {
+    pub fn event(&mut self) -> Option<Event> {
         while self.events.is_empty() {
             let chunk = self.connection.chunk()?;
             self.text.push_str(std::str::from_utf8(&chunk).expect("events are text"));
@@ -60,7 +60,7 @@ impl Stream {
     /// Waits for the next message, past comments and empty events.
     pub fn message(&mut self) -> Option<Value> {
         loop {
-            let event = self.next()?;
+            let event = self.event()?;
             if event.name == "message" && !event.data.is_empty() {
                 return Some(event.json());
             }

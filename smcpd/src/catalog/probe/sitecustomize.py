@@ -262,6 +262,7 @@ class Reader:
         return {
             "description": help_of.text(parser.description),
             "epilog": help_of.text(parser.epilog),
+            "file_prefixes": parser.fromfile_prefix_chars or None,
             "actions": actions,
             "exclusive": exclusive,
         }
