@@ -200,3 +200,44 @@ fn a_probe_leaves_nothing_behind() {
             .then_some(())
     });
 }
+
+#[test]
+fn a_plugin_that_only_has_help_text_is_read_from_it() {
+    let daemon = smcpd().plugins(&["help_only", "epilog_only"]).start();
+    until("all are described", || {
+        (daemon.get("/health", &[]).json()["plugins"]["pending"] == 0).then_some(())
+    });
+    let tools = daemon.ask("tools/list", json!({}))["result"]["tools"].take();
+    let tool = |name: &str| tools.as_array().unwrap().iter().find(|tool| tool["name"] == name).cloned();
+    let greet = tool("help_only__greet").unwrap();
+    assert_eq!(greet["inputSchema"]["required"], json!(["name"]), "{greet}");
+    assert_eq!(greet["inputSchema"]["properties"]["loud"]["type"], "boolean", "{greet}");
+    assert_eq!(greet["inputSchema"]["properties"]["mood"]["enum"], json!(["glad", "sad"]), "{greet}");
+    let said = daemon.call("help_only.greet", json!({"name": "-Ann", "loud": true}));
+    assert_eq!(said["content"][0]["text"], "--loud --name=-Ann", "{said}");
+    let tidy = tool("epilog_only__tidy").unwrap();
+    assert_eq!(tidy["inputSchema"]["additionalProperties"], json!(true), "{tidy}");
+    assert_eq!(daemon.call("epilog_only.tidy", json!({"room": "hall"}))["isError"], json!(false));
+}
+
+#[test]
+fn before_the_first_catalog_health_says_so_and_clients_wait() {
+    let mut setup = smcpd().plugins(&["slow_start"]).config("[plugins]\nstartup_wait = 20\n");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    setup = setup.without_port().environment("MCP_PORT", &free.port().to_string());
+    std::thread::scope(|scope| {
+        let early = scope.spawn(move || {
+            let mut connection = until("the port is open", || {
+                std::net::TcpStream::connect(free).is_ok().then(|| smcp_test_support::Connection::open(free))
+            });
+            let health = connection.send("GET", "/health", &[], b"");
+            let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+            (health, connection.post("/messages/", &[], &list).json())
+        });
+        let daemon = setup.start();
+        let (health, list) = early.join().unwrap();
+        assert_eq!((health.status, health.json()["status"].clone()), (503, json!("starting")));
+        assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 2);
+        assert_eq!(daemon.get("/health", &[]).status, 200);
+    });
+}

@@ -70,9 +70,14 @@ fn new_work_is_refused_while_draining() {
     let mut calling = begin_sleep(&daemon, 1.5);
     daemon.signal(Signal::TERM);
     daemon.notified("STOPPING=1");
-    // An idle connection is closed, and the port refuses.
+    // An idle connection is closed, and whoever comes is told.
     assert!(kept.is_closed());
-    until("the port is closed", || std::net::TcpStream::connect(daemon.address()).is_err().then_some(()));
+    let health = daemon.get("/health", &[]);
+    assert_eq!((health.status, health.json()["status"].clone()), (503, json!("draining")));
+    for path in ["/mcp", "/messages/"] {
+        assert_eq!(daemon.post(path, &[], &ping).status, 503, "{path}");
+    }
+    assert_eq!(daemon.get("/sse", &[]).status, 503);
     assert_eq!(calling.reply().json()["result"]["isError"], json!(false));
     assert_eq!(daemon.stop().code(), Some(0));
 }

@@ -146,7 +146,8 @@ impl Discovery {
         tasks
     }
 
-    /// The configured interpreter, else `python3` of our PATH asked who it really is: a shim costs each call dear.
+    /// The configured interpreter, else `python3` of our PATH: where that is a shim, it is asked who it
+    /// really is, because a shim would cost each call dear.
     async fn python(&self) -> Option<PathBuf> {
         if let Some(python) = &self.settings.plugins.python {
             return Some(python.clone());
@@ -155,6 +156,9 @@ impl Discovery {
         let found = std::env::split_paths(&path)
             .map(|directory| directory.join("python3"))
             .find(|program| rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_ok())?;
+        if scan::is_binary(&found) {
+            return Some(found);
+        }
         let asked = Invocation {
             call: format!("python-{}", std::process::id()),
             program: found.clone(),

@@ -113,7 +113,8 @@ fn first_line(path: &Path) -> Result<Option<String>, String> {
     Ok(line.starts_with(b"#!").then(|| String::from_utf8_lossy(line).into_owned()))
 }
 
-fn is_binary(path: &Path) -> bool {
+/// Returns whether the kernel itself runs this file.
+pub(super) fn is_binary(path: &Path) -> bool {
     let mut magic = [0; 4];
     fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok()) && magic == *b"\x7fELF"
 }

@@ -158,10 +158,6 @@ async fn daemon(config: Config, stdio: bool) -> Result<(), DaemonError> {
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     tasks.spawn(discovery.run(ready));
     tasks.spawn(Arc::clone(&service).watch());
-    tokio::select! {
-        _ = is_ready => {}
-        () = shutdown.draining() => {}
-    }
     let address = listener.as_ref().map(transport::Listener::address);
     let door = match listener {
         Some(listener) => {
@@ -183,6 +179,10 @@ async fn daemon(config: Config, stdio: bool) -> Result<(), DaemonError> {
             ))
         }
     };
+    tokio::select! {
+        _ = is_ready => {}
+        () = shutdown.draining() => {}
+    }
     service.set_ready();
     let line = service.status_line();
     notify::ready(&line, address);

@@ -65,7 +65,7 @@ pub(crate) struct Service {
     metrics: Metrics,
     shutdown: Shutdown,
     tasks: TaskTracker,
-    ready: std::sync::atomic::AtomicBool,
+    ready: CancellationToken,
     calls: std::sync::atomic::AtomicU64,
 }
 
@@ -84,7 +84,7 @@ impl Service {
             metrics: Metrics::new(),
             shutdown,
             tasks: TaskTracker::new(),
-            ready: false.into(),
+            ready: CancellationToken::new(),
             calls: 0.into(),
         }
     }
@@ -100,7 +100,15 @@ impl Service {
 
     /// Says that the first catalog is there.
     pub(crate) fn set_ready(&self) {
-        self.ready.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.ready.cancel();
+    }
+
+    /// Waits for the first catalog: a client that comes before it would see a list without tools.
+    pub(crate) async fn until_ready(&self) {
+        tokio::select! {
+            () = self.ready.cancelled() => {}
+            () = self.shutdown.draining() => {}
+        }
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -147,7 +155,7 @@ impl Service {
 
     pub(crate) fn health(&self) -> Health {
         let catalog = self.catalog.snapshot();
-        let status = match (self.is_draining(), self.ready.load(std::sync::atomic::Ordering::Relaxed)) {
+        let status = match (self.is_draining(), self.ready.is_cancelled()) {
             (true, _) => "draining",
             (false, false) => "starting",
             (false, true) => "ok",

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::{PeerAddress, reply};
+use super::{HEALTH, PeerAddress, reply};
 use crate::auth::{AuthError, Caller, Keys};
 use crate::config;
 
@@ -75,7 +75,7 @@ impl Gate {
         }
         self.host(request)?;
         self.origin(headers)?;
-        if request.uri().path() == "/health" {
+        if request.uri().path() == HEALTH {
             return Ok(Caller::Anonymous);
         }
         let peer = request.extensions().get::<PeerAddress>().map(|peer| peer.0.ip());

@@ -50,7 +50,8 @@ impl Listener {
         self.address
     }
 
-    /// Serves until the drain begins, then lets requests in flight finish until everything is to end.
+    /// Serves until everything is to end. While the daemon drains, idle connections are closed and the routes
+    /// refuse new work in words.
     pub(crate) async fn serve(self, router: Router, http: &config::Http, shutdown: Shutdown) {
         let slots = Arc::new(Semaphore::new(http.max_connections));
         let connections = TaskTracker::new();
@@ -58,11 +59,11 @@ impl Listener {
             // Without a slot nobody is accepted: clients wait in the kernel's queue.
             let slot = tokio::select! {
                 slot = Arc::clone(&slots).acquire_owned() => slot.expect("the semaphore is never closed"),
-                () = shutdown.draining() => break,
+                () = shutdown.ending() => break,
             };
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
-                () = shutdown.draining() => break,
+                () = shutdown.ending() => break,
             };
             match accepted {
                 Ok((stream, peer)) => {
@@ -106,7 +107,8 @@ async fn connection(
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    let mut draining = false;
+    // One that comes during the drain is there to be told so.
+    let mut draining = shutdown.is_draining();
     loop {
         tokio::select! {
             result = connection.as_mut() => {

@@ -30,6 +30,9 @@ use crate::config;
 use crate::protocol::Service;
 use gate::Gate;
 
+/// The one route that needs no key and is answered before the daemon is ready.
+const HEALTH: &str = "/health";
+
 /// What the routes share.
 #[derive(Debug, Clone)]
 struct Doors {
@@ -52,7 +55,7 @@ pub(crate) fn router(service: Arc<Service>, keys: Keys, http: config::Http, addr
         .route("/messages", any(messages::post))
         .route("/messages/", any(messages::post))
         .route("/message", any(messages::post))
-        .route("/health", get(health).fallback(only_get))
+        .route(HEALTH, get(health).fallback(only_get))
         .fallback(nothing_here)
         .layer(axum::middleware::from_fn_with_state(doors.clone(), pass_the_gate))
         // The gate has a limit of its own, which answers in JSON and before the body is read.
@@ -64,6 +67,9 @@ pub(crate) fn router(service: Arc<Service>, keys: Keys, http: config::Http, addr
 async fn pass_the_gate(State(doors): State<Doors>, mut request: Request, next: Next) -> Response {
     match doors.gate.admit(&request) {
         Ok(caller) => {
+            if request.uri().path() != HEALTH {
+                doors.service.until_ready().await;
+            }
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
