@@ -8,6 +8,7 @@ mod discovery;
 mod doors;
 mod layers;
 mod official_client;
+mod reload;
 mod sse;
 mod starting;
 mod stdio;

@@ -1,23 +1,27 @@
 //! Keeps the catalog true to the plugins directory: finds, describes, publishes.
 //!
 //! Plugins are described in parallel, each under its own deadline. The first catalog is published when all are
-//! described or the start has waited long enough; each one that comes later makes a new catalog.
+//! described or the start has waited long enough; each one that comes later makes a new catalog. From then on a
+//! change in the directory, or a request, makes a rescan: whoever did not change is kept as it is, and one new
+//! catalog is swapped in when all the rest are described.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::changes::Changes;
 use super::describe::Describer;
 use super::environment::Environment;
 use super::model::Description;
 use super::scan::{self, Interpreters, Located};
 use super::store::Store;
+use super::watch::Watch;
 use super::{Catalog, Plugin, PluginState, Settings, digest};
 use crate::executor::{End, Executor, Invocation, OutputLimit};
 
@@ -50,18 +54,56 @@ pub(crate) struct Discovery {
     describer: Arc<Describer>,
     store: Store,
     publisher: watch::Sender<Arc<Catalog>>,
+    requests: mpsc::Receiver<Reply>,
     cancel: CancellationToken,
 }
 
 /// One plugin's result.
 type Found = (String, PluginState);
+type States = BTreeMap<String, PluginState>;
+
+/// What a rescan changed, or why there was none.
+pub(crate) type Answer = Result<Changes, RescanError>;
+type Reply = oneshot::Sender<Answer>;
+
+/// Rescans that may wait to be asked for.
+const WAITING: usize = 64;
+
+/// Why a rescan did not happen; the catalog stays as it is.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum RescanError {
+    #[error("cannot read the plugins directory `{}`: {reason}", directory.display())]
+    Unreadable { directory: PathBuf, reason: String },
+    #[error("too many rescans are waiting")]
+    Busy,
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+/// Asks for rescans.
+#[derive(Debug, Clone)]
+pub(crate) struct Rescans {
+    requests: mpsc::Sender<Reply>,
+}
+
+impl Rescans {
+    /// Asks for a rescan; requests that wait together are answered by one. Dropping the answer does not stop it.
+    pub(crate) fn request(&self) -> Result<oneshot::Receiver<Answer>, RescanError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.try_send(reply).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => RescanError::Busy,
+            mpsc::error::TrySendError::Closed(_) => RescanError::Stopping,
+        })?;
+        Ok(answer)
+    }
+}
 
 impl Discovery {
     pub(crate) fn new(
         settings: Settings,
         executor: Executor,
         cancel: CancellationToken,
-    ) -> std::io::Result<(Self, CatalogHandle)> {
+    ) -> std::io::Result<(Self, CatalogHandle, Rescans)> {
         let describer = Describer::new(
             executor.clone(),
             &settings.paths.cache,
@@ -69,81 +111,149 @@ impl Discovery {
             cancel.clone(),
         )?;
         let (publisher, receiver) = watch::channel(Arc::new(Catalog::empty()));
+        let (sender, requests) = mpsc::channel(WAITING);
         let discovery = Self {
             store: Store::new(&settings.paths.cache),
             settings: Arc::new(settings),
             executor,
             describer: Arc::new(describer),
             publisher,
+            requests,
             cancel,
         };
-        Ok((discovery, CatalogHandle { receiver }))
+        Ok((discovery, CatalogHandle { receiver }, Rescans { requests: sender }))
     }
 
-    /// Describes every plugin; `ready` fires once the first catalog is published. Ends when all are described.
-    pub(crate) async fn run(self, ready: tokio::sync::oneshot::Sender<()>) {
+    /// Describes every plugin, then follows the directory until the daemon stops. `ready` fires once the first
+    /// catalog is published.
+    pub(crate) async fn run(mut self, ready: oneshot::Sender<()>) {
         let started = Instant::now();
+        let mut watch = Watch::start();
+        watch.follow(BTreeSet::from([self.settings.plugins.directory.clone()]));
         let python = self.python().await;
         if python.is_none() {
             tracing::warn!("no python3 was found: plugins that need one are listed as failed");
         }
-        let directory = &self.settings.plugins.directory;
-        let names = scan::names(directory).unwrap_or_else(|error| {
-            tracing::error!(directory = %directory.display(), %error, "cannot read the plugins directory");
-            Vec::new()
-        });
-        let mut states: BTreeMap<String, PluginState> =
-            names.iter().map(|name| (name.clone(), PluginState::Pending)).collect();
-        let mut tasks = self.describe_all(names, python);
-        let deadline =
-            tokio::time::sleep(self.settings.plugins.startup_wait.saturating_sub(started.elapsed()));
-        tokio::pin!(deadline);
-        loop {
-            tokio::select! {
-                found = tasks.join_next() => match found {
-                    Some(found) => note(&mut states, found),
-                    None => break,
-                },
-                () = &mut deadline => break,
+        let mut states = States::new();
+        match self.describe_all(&states, python.as_ref()) {
+            Ok((tasks, pending)) => {
+                states = pending;
+                self.start(&mut states, tasks, started, ready).await;
+            }
+            Err(error) => {
+                tracing::error!("{error}");
+                self.publish(&states);
+                // The receiver is gone only when the daemon is stopping already.
+                let _stopping = ready.send(());
             }
         }
-        self.publish(&states);
-        // The receiver is gone only when the daemon is stopping already.
-        let _stopping = ready.send(());
-        while let Some(found) = tasks.join_next().await {
-            note(&mut states, found);
-            let together = tokio::time::sleep(TOGETHER);
-            tokio::pin!(together);
-            loop {
-                tokio::select! {
-                    found = tasks.join_next() => match found {
-                        Some(found) => note(&mut states, found),
-                        None => break,
-                    },
-                    () = &mut together => break,
-                }
+        loop {
+            watch.follow(self.directories(&states));
+            let reply = tokio::select! {
+                request = self.requests.recv() => request,
+                () = watch.settled() => None,
+                () = self.cancel.cancelled() => return,
+            };
+            let mut replies = Vec::from_iter(reply);
+            while let Ok(more) = self.requests.try_recv() {
+                replies.push(more);
             }
-            self.publish(&states);
+            let changes = self.rescan(&mut states, python.as_ref()).await;
+            if let Err(error) = &changes {
+                tracing::error!("{error}");
+            }
+            for reply in replies {
+                // Whoever asked may have gone away.
+                let _gone = reply.send(changes.clone());
+            }
         }
     }
 
-    fn describe_all(&self, names: Vec<String>, python: Option<PathBuf>) -> JoinSet<Found> {
+    /// Publishes what is there once the start has waited long enough, then each latecomer.
+    async fn start(
+        &self,
+        states: &mut States,
+        mut tasks: JoinSet<Found>,
+        started: Instant,
+        ready: oneshot::Sender<()>,
+    ) {
+        let deadline =
+            tokio::time::sleep(self.settings.plugins.startup_wait.saturating_sub(started.elapsed()));
+        collect(states, &mut tasks, deadline).await;
+        self.publish(states);
+        let _stopping = ready.send(());
+        while let Some(found) = tasks.join_next().await {
+            note(states, found);
+            collect(states, &mut tasks, tokio::time::sleep(TOGETHER)).await;
+            self.publish(states);
+        }
+    }
+
+    /// Looks at every plugin again, and publishes one new catalog if anything is not as it was.
+    async fn rescan(&self, states: &mut States, python: Option<&PathBuf>) -> Result<Changes, RescanError> {
+        let (mut tasks, mut new) = self.describe_all(states, python)?;
+        while let Some(found) = tasks.join_next().await {
+            note(&mut new, found);
+        }
+        let old = Arc::clone(&self.publisher.borrow());
+        let same = states.len() == new.len()
+            && states.iter().zip(&new).all(|((one, state), (other, now))| one == other && state.is_same(now));
+        if same {
+            return Ok(Changes::default());
+        }
+        *states = new;
+        self.publish(states);
+        let changes = Changes::between(&old, &self.publisher.borrow());
+        tracing::info!(
+            added = changes.added.len(),
+            removed = changes.removed.len(),
+            changed = changes.changed.len(),
+            failed = changes.failed.len(),
+            "rescanned"
+        );
+        Ok(changes)
+    }
+
+    /// The plugins directory, and where each plugin really is.
+    fn directories(&self, states: &States) -> BTreeSet<PathBuf> {
+        let plugins = &self.settings.plugins.directory;
+        let real = states.keys().filter_map(|name| plugins.join(name).canonicalize().ok());
+        real.chain([plugins.clone()]).collect()
+    }
+
+    /// Begins to describe every plugin that is in the directory now; `known` ones that did not change stay.
+    fn describe_all(
+        &self,
+        known: &States,
+        python: Option<&PathBuf>,
+    ) -> Result<(JoinSet<Found>, States), RescanError> {
+        let directory = &self.settings.plugins.directory;
+        let names = scan::names(directory).map_err(|error| RescanError::Unreadable {
+            directory: directory.clone(),
+            reason: error.to_string(),
+        })?;
         let slots = Arc::new(Semaphore::new(self.settings.plugins.describe_parallel.get()));
         let mut tasks = JoinSet::new();
+        let mut states = States::new();
         for name in names {
-            let (slots, python) = (Arc::clone(&slots), python.clone());
+            let before = match known.get(&name) {
+                Some(PluginState::Described(plugin)) => Some(Arc::clone(plugin)),
+                Some(PluginState::Pending | PluginState::Failed(_)) | None => None,
+            };
+            states.insert(name.clone(), PluginState::Pending);
+            let (slots, python) = (Arc::clone(&slots), python.cloned());
             let (settings, describer, store) =
                 (Arc::clone(&self.settings), Arc::clone(&self.describer), self.store.clone());
             tasks.spawn(async move {
                 let _slot = slots.acquire_owned().await.expect("the semaphore is never closed");
-                let state = match describe(&settings, &describer, &store, &name, python).await {
-                    Ok(plugin) => PluginState::Described(Arc::new(plugin)),
+                let state = match describe(&settings, &describer, &store, &name, python, before).await {
+                    Ok(plugin) => PluginState::Described(plugin),
                     Err(reason) => PluginState::Failed(reason),
                 };
                 (name, state)
             });
         }
-        tasks
+        Ok((tasks, states))
     }
 
     /// The configured interpreter, else `python3` of our PATH: where that is a shim, it is asked who it
@@ -177,7 +287,7 @@ impl Discovery {
         Some(if real.is_absolute() && real.is_file() { real } else { found })
     }
 
-    fn publish(&self, states: &BTreeMap<String, PluginState>) {
+    fn publish(&self, states: &States) {
         let generation = self.publisher.borrow().generation + 1;
         let catalog = Catalog::build(generation, states.clone(), self.settings.tools.separator);
         for problem in &catalog.problems {
@@ -193,7 +303,21 @@ impl Discovery {
     }
 }
 
-fn note(states: &mut BTreeMap<String, PluginState>, found: Result<Found, tokio::task::JoinError>) {
+/// Notes results until `deadline`, or until there are no more.
+async fn collect(states: &mut States, tasks: &mut JoinSet<Found>, deadline: tokio::time::Sleep) {
+    tokio::pin!(deadline);
+    loop {
+        tokio::select! {
+            found = tasks.join_next() => match found {
+                Some(found) => note(states, found),
+                None => return,
+            },
+            () = &mut deadline => return,
+        }
+    }
+}
+
+fn note(states: &mut States, found: Result<Found, tokio::task::JoinError>) {
     match found {
         Ok((name, state)) => {
             if let PluginState::Failed(reason) = &state {
@@ -211,30 +335,42 @@ async fn describe(
     store: &Store,
     name: &str,
     python: Option<PathBuf>,
-) -> Result<Plugin, String> {
+    before: Option<Arc<Plugin>>,
+) -> Result<Arc<Plugin>, String> {
     let granted = settings.plugin.get(name).cloned().unwrap_or_default();
-    let (located, digest) = tokio::task::spawn_blocking({
+    let look = || {
         let (settings, name, own) = (Arc::clone(settings), name.to_owned(), granted.python.clone());
-        move || {
+        let python = python.clone();
+        tokio::task::spawn_blocking(move || {
             let environments = settings.paths.state.join("venv");
             let interpreters = Interpreters { python: python.as_deref(), environments: &environments };
             let located = scan::locate(&settings.plugins.directory, &name, own.as_deref(), interpreters)?;
             let digest = digest::of(&located);
             Ok::<(Located, String), String>((located, digest))
-        }
-    })
-    .await
-    .map_err(|error| error.to_string())??;
+        })
+    };
+    let (mut located, mut digest) = look().await.map_err(|error| error.to_string())??;
+    if let Some(before) = before.filter(|before| before.is_of(&located, &digest)) {
+        return Ok(before);
+    }
     let environment = |declared: &[&str]| {
         Environment::choose(std::env::vars_os(), settings.plugins.environment, declared, &granted.environment)
     };
-    let description = match store.load(name, &digest) {
-        Some(description) => description,
-        None => {
-            let description: Description = describer.describe(&located, &environment(&[])).await?;
-            store.save(name, &digest, &description);
-            description
+    let mut tries = 0;
+    let description = loop {
+        if let Some(description) = store.load(name, &digest) {
+            break description;
         }
+        let described = describer.describe(&located, &environment(&[])).await;
+        // A plugin that changed while it was asked may have been read half.
+        let (now, later) = look().await.map_err(|error| error.to_string())??;
+        if later == digest || tries == 5 {
+            let description: Description = described?;
+            store.save(name, &digest, &description);
+            break description;
+        }
+        tries += 1;
+        (located, digest) = (now, later);
     };
     let declared: Vec<&str> = description.environment.iter().map(|variable| variable.name.as_str()).collect();
     let environment = environment(&declared);
@@ -242,5 +378,6 @@ async fn describe(
         Some(directory) => directory.clone(),
         None => settings.paths.plugin_state(name),
     };
-    Ok(Plugin::new(located, description, environment, state, &granted, &settings.execution))
+    let plugin = Plugin::new(located, digest, description, environment, state, &granted, &settings.execution);
+    Ok(Arc::new(plugin))
 }

@@ -8,6 +8,7 @@
 
 mod arguments;
 mod argv;
+mod changes;
 mod contract;
 mod describe;
 mod digest;
@@ -23,13 +24,14 @@ mod scan;
 mod schema;
 mod store;
 mod tool;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-pub(crate) use discovery::{CatalogHandle, Discovery};
+pub(crate) use discovery::{CatalogHandle, Discovery, Rescans};
 pub(crate) use output::{ErrorCode, ToolOutput, from_error, from_outcome};
 pub(crate) use tool::{CallContext, Fields, Kind, Plugin, Tool};
 
@@ -55,6 +57,18 @@ pub(crate) enum PluginState {
     Pending,
     Described(Arc<Plugin>),
     Failed(String),
+}
+
+impl PluginState {
+    /// Whether nothing happened between the two.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pending, Self::Pending) => true,
+            (Self::Described(one), Self::Described(other)) => Arc::ptr_eq(one, other),
+            (Self::Failed(one), Self::Failed(other)) => one == other,
+            (Self::Pending | Self::Described(_) | Self::Failed(_), _) => false,
+        }
+    }
 }
 
 /// Something about a tool that its author or the operator should mend.

@@ -22,6 +22,7 @@ const CEILING: u64 = 32;
 #[derive(Debug)]
 pub(crate) struct Plugin {
     located: Located,
+    digest: String,
     description: Description,
     environment: Environment,
     /// The working directory of its calls.
@@ -44,6 +45,7 @@ struct Lanes {
 impl Plugin {
     pub(super) fn new(
         located: Located,
+        digest: String,
         description: Description,
         environment: Environment,
         state: PathBuf,
@@ -65,6 +67,7 @@ impl Plugin {
         };
         Self {
             located,
+            digest,
             description,
             environment,
             state,
@@ -79,6 +82,11 @@ impl Plugin {
 
     pub(crate) fn name(&self) -> &str {
         &self.located.name
+    }
+
+    /// Whether this was made of these very files.
+    pub(super) fn is_of(&self, located: &Located, digest: &str) -> bool {
+        self.located == *located && self.digest == digest
     }
 }
 

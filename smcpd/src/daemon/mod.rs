@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::catalog::{CatalogHandle, Discovery, Settings};
+use crate::catalog::{CatalogHandle, Discovery, Rescans, Settings};
 use crate::config::{Config, ConfigError, Sources};
 use crate::executor::{Executor, Limits, launch};
 use crate::paths::{self, Mode};
@@ -145,7 +145,7 @@ async fn daemon(config: Config, stdio: bool) -> Result<(), DaemonError> {
         execution: config.execution.clone(),
         plugin: config.plugin.clone(),
     };
-    let (discovery, catalog) =
+    let (discovery, catalog, rescans) =
         Discovery::new(settings, executor.clone(), describing.clone()).map_err(start("discovery"))?;
     let service = Arc::new(Service::new(
         CatalogHandle::clone(&catalog),
@@ -154,7 +154,7 @@ async fn daemon(config: Config, stdio: bool) -> Result<(), DaemonError> {
         shutdown.clone(),
     ));
     let tasks = TaskTracker::new();
-    let mut signals = tasks.spawn(stop_on_signals(shutdown.clone()));
+    let mut signals = tasks.spawn(heed_signals(shutdown.clone(), rescans));
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     tasks.spawn(discovery.run(ready));
     tasks.spawn(Arc::clone(&service).watch());
@@ -242,8 +242,8 @@ async fn stop(
     shutdown.end_now();
 }
 
-/// The first SIGTERM or SIGINT asks for a stop, the second one ends it at once.
-async fn stop_on_signals(shutdown: Shutdown) {
+/// The first SIGTERM or SIGINT asks for a stop, the second one ends it at once. SIGHUP asks for a rescan.
+async fn heed_signals(shutdown: Shutdown, rescans: Rescans) {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
@@ -254,13 +254,26 @@ async fn stop_on_signals(shutdown: Shutdown) {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
-            // Configuration is read again by a later version; dying of it would be worse than waiting.
-            () = async { match &mut hangup { Some(hangup) => { hangup.recv().await; } None => std::future::pending().await } } => continue,
+            () = next(&mut hangup) => {
+                if let Err(error) = rescans.request() {
+                    tracing::warn!(%error, "no rescan");
+                }
+                continue;
+            }
         }
         if shutdown.is_draining() {
             shutdown.end_now();
         } else {
             shutdown.drain();
         }
+    }
+}
+
+async fn next(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }
