@@ -17,6 +17,8 @@ pub(crate) enum Caller {
     Key(Arc<str>),
     /// The process at the other end of our standard input.
     Stdio,
+    /// A local user at the control socket.
+    User(u32),
 }
 
 impl std::fmt::Display for Caller {
@@ -25,6 +27,7 @@ impl std::fmt::Display for Caller {
             Self::Anonymous => formatter.write_str("anonymous"),
             Self::Key(name) => formatter.write_str(name),
             Self::Stdio => formatter.write_str("stdio"),
+            Self::User(uid) => write!(formatter, "uid {uid}"),
         }
     }
 }

@@ -18,6 +18,7 @@
 mod auth;
 mod catalog;
 mod config;
+mod control;
 mod daemon;
 mod executor;
 mod logging;

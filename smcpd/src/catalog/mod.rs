@@ -31,7 +31,8 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-pub(crate) use discovery::{CatalogHandle, Discovery, Rescans};
+pub(crate) use changes::{Change, Changes};
+pub(crate) use discovery::{CatalogHandle, Discovery, RescanError, Rescans};
 pub(crate) use output::{ErrorCode, ToolOutput, from_error, from_outcome};
 pub(crate) use tool::{CallContext, Fields, Kind, Plugin, Tool};
 
@@ -204,6 +205,10 @@ impl Catalog {
     /// Returns one page of the list, made anew: only catalogs of more than a page need it.
     pub(crate) fn tools_from(&self, start: usize, most: usize, fields: Fields) -> Vec<serde_json::Value> {
         self.tools.iter().skip(start).take(most).map(|tool| tool.to_json(fields)).collect()
+    }
+
+    pub(crate) fn plugins(&self) -> &BTreeMap<String, PluginState> {
+        &self.plugins
     }
 
     pub(crate) fn plugin_counts(&self) -> PluginCounts {

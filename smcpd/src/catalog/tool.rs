@@ -84,6 +84,10 @@ impl Plugin {
         &self.located.name
     }
 
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        &self.located.directory
+    }
+
     /// Whether this was made of these very files.
     pub(super) fn is_of(&self, located: &Located, digest: &str) -> bool {
         self.located == *located && self.digest == digest
@@ -184,7 +188,7 @@ impl Tool {
     }
 
     /// Returns what `tools/list` says of it.
-    pub(super) fn to_json(&self, fields: Fields) -> Value {
+    pub(crate) fn to_json(&self, fields: Fields) -> Value {
         let (title, annotations);
         let mut tool = Map::new();
         tool.insert("name".to_owned(), self.wire_name.as_str().into());

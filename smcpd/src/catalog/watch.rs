@@ -74,5 +74,5 @@ fn matters(event: &notify::Event) -> bool {
     };
     let passed_over =
         |path: &PathBuf| path.file_name().is_some_and(|name| Path::new(name) == Path::new("__pycache__"));
-    changes && !(!event.paths.is_empty() && event.paths.iter().all(passed_over))
+    changes && (event.paths.is_empty() || !event.paths.iter().all(passed_over))
 }

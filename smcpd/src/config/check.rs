@@ -255,6 +255,11 @@ fn effective(layers: &Layers, paths: &Paths) -> Vec<(String, String, Origin)> {
         let shown = toml::Value::String(paths.plugins.display().to_string()).to_string();
         lines.push(("plugins.dir".to_owned(), shown, Origin::Default));
     }
+    if layers.file.http.allow_external && layers.origin("http.host") == Origin::Default {
+        for line in lines.iter_mut().filter(|(key, _, _)| key == "http.host") {
+            *line = ("http.host".to_owned(), "\"0.0.0.0\"".to_owned(), layers.origin("http.allow_external"));
+        }
+    }
     lines.sort_by(|one, other| one.0.cmp(&other.0));
     lines
 }

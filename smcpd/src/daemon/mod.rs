@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::catalog::{CatalogHandle, Discovery, Rescans, Settings};
 use crate::config::{Config, ConfigError, Sources};
+use crate::control::{Control, ControlError, Sockets};
 use crate::executor::{Executor, Limits, launch};
 use crate::paths::{self, Mode};
 use crate::protocol::Service;
@@ -34,6 +35,8 @@ enum DaemonError {
     Log(#[from] logging::LogError),
     #[error(transparent)]
     Serve(#[from] transport::ServeError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
     #[error("cannot protect the daemon's memory")]
     Dumpable(#[source] rustix::io::Errno),
     #[error("cannot start the {what}")]
@@ -46,7 +49,7 @@ impl DaemonError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Paths(_) | Self::Log(_) => REFUSED,
-            Self::Serve(_) | Self::Dumpable(_) | Self::Start { .. } | Self::Stdio(_) => 1,
+            Self::Serve(_) | Self::Control(_) | Self::Dumpable(_) | Self::Start { .. } | Self::Stdio(_) => 1,
         }
     }
 }
@@ -137,6 +140,11 @@ async fn daemon(config: Config, stdio: bool) -> Result<(), DaemonError> {
         true => None,
         false => Some(transport::Listener::bind(&config.http).await?),
     };
+    // A server on stdio belongs to its client alone.
+    let sockets = match stdio {
+        true => None,
+        false => Some(Sockets::bind(&config.paths.runtime).await?),
+    };
     let describing = CancellationToken::new();
     let settings = Settings {
         paths: config.paths.clone(),
@@ -154,11 +162,16 @@ async fn daemon(config: Config, stdio: bool) -> Result<(), DaemonError> {
         shutdown.clone(),
     ));
     let tasks = TaskTracker::new();
-    let mut signals = tasks.spawn(heed_signals(shutdown.clone(), rescans));
+    let mut signals = tasks.spawn(heed_signals(shutdown.clone(), rescans.clone()));
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     tasks.spawn(discovery.run(ready));
     tasks.spawn(Arc::clone(&service).watch());
     let address = listener.as_ref().map(transport::Listener::address);
+    if let Some(sockets) = sockets {
+        let plugins = config.plugins.directory.clone();
+        let control = Control { service: Arc::clone(&service), rescans, address, plugins };
+        tasks.spawn(sockets.serve(Arc::new(control), shutdown.clone()));
+    }
     let door = match listener {
         Some(listener) => {
             let router =

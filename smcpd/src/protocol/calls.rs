@@ -48,39 +48,59 @@ impl Service {
             .map_err(|error| RpcError::new(INVALID_PARAMS, error.to_string()))?;
         let arguments = arguments(params.arguments)?;
         let traceparent = params.meta.and_then(|meta| meta.traceparent);
+        let output = self.call_tool(peer, &tool, &arguments, traceparent.as_deref(), cancel).await;
+        match output {
+            Err(message) if !peer.revision.bad_arguments_are_results() => {
+                Err(RpcError::new(INVALID_PARAMS, message))
+            }
+            Err(message) => Ok(ToolOutput::failed(ErrorCode::InvalidArguments, message)),
+            Ok(output) => Ok(output),
+        }
+        .map(|output| output.into_result().to_string().into())
+    }
+
+    /// Runs one call, whoever asked; the error says what is wrong with the arguments.
+    pub(crate) async fn call_tool(
+        &self,
+        peer: &Peer,
+        tool: &Tool,
+        arguments: &Map<String, Value>,
+        traceparent: Option<&str>,
+        cancel: &CancellationToken,
+    ) -> Result<ToolOutput, String> {
         let started = Instant::now();
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         let id = format!("{:x}-{number:x}", std::process::id());
+        let cancel = cancel.child_token();
+        let _running = self.running.enter(&id, tool.id(), &peer.caller, cancel.clone());
         let output = match tool.kind() {
-            Kind::Health => self.health_tool(peer, &arguments)?,
+            Kind::Health => self.health_tool(arguments),
             Kind::Command { plugin, index } => {
                 let context = CallContext {
                     id: &id,
                     caller: &peer.caller.to_string(),
                     agent: peer.agent.as_deref(),
-                    traceparent: traceparent.as_deref(),
+                    traceparent,
                     turn: turn(peer),
                 };
-                self.run(peer, plugin, *index, &arguments, &context, cancel).await?
+                self.run(plugin, *index, arguments, &context, &cancel).await
             }
         };
-        self.note(&tool, &id, peer, &output, started);
-        Ok(output.into_result().to_string().into())
+        let outcome = output.as_ref().map_or(Some(ErrorCode::InvalidArguments), |output| output.error);
+        self.note(tool, &id, peer, outcome, started);
+        output
     }
 
     async fn run(
         &self,
-        peer: &Peer,
         plugin: &Plugin,
         command: usize,
         arguments: &Map<String, Value>,
         context: &CallContext<'_>,
         cancel: &CancellationToken,
-    ) -> Result<ToolOutput, RpcError> {
-        let (admission, invocation) = match plugin.prepare(command, arguments, context) {
-            Ok(prepared) => prepared,
-            Err(error) => return bad_arguments(peer, &error.to_string()),
-        };
+    ) -> Result<ToolOutput, String> {
+        let (admission, invocation) =
+            plugin.prepare(command, arguments, context).map_err(|error| error.to_string())?;
         if let Err(error) = plugin.create_state() {
             let reason = format!("cannot create the plugin's state directory: {error}");
             return Ok(ToolOutput::failed(ErrorCode::StartFailed, reason));
@@ -91,10 +111,9 @@ impl Service {
         })
     }
 
-    fn health_tool(&self, peer: &Peer, arguments: &Map<String, Value>) -> Result<ToolOutput, RpcError> {
+    fn health_tool(&self, arguments: &Map<String, Value>) -> Result<ToolOutput, String> {
         if let Some((name, _)) = arguments.iter().find(|(_, value)| !value.is_null()) {
-            let name: String = name.chars().take(80).collect();
-            return bad_arguments(peer, &format!("there is no argument `{name}`"));
+            return Err(format!("there is no argument `{}`", name.chars().take(80).collect::<String>()));
         }
         let body = self.health().body;
         let text = json!({"type": "text", "text": body.to_string()});
@@ -102,11 +121,11 @@ impl Service {
     }
 
     /// One line a call, without a value of any argument.
-    fn note(&self, tool: &Tool, call: &str, peer: &Peer, output: &ToolOutput, started: Instant) {
-        self.metrics.call_finished(output.error.is_none());
+    fn note(&self, tool: &Tool, call: &str, peer: &Peer, error: Option<ErrorCode>, started: Instant) {
+        self.metrics.call_finished(error.is_none());
         tracing::info!(
             tool = tool.id(),
-            outcome = output.error.map_or("ok", ErrorCode::as_str),
+            outcome = error.map_or("ok", ErrorCode::as_str),
             ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             call,
             caller = %peer.caller,
@@ -114,14 +133,6 @@ impl Service {
             session = peer.session.as_ref().map(|session| session::short(session.id())),
             "call finished"
         );
-    }
-}
-
-/// Bad arguments are for the model to mend where the revision has it so, else a protocol error.
-fn bad_arguments(peer: &Peer, message: &str) -> Result<ToolOutput, RpcError> {
-    match peer.revision.bad_arguments_are_results() {
-        true => Ok(ToolOutput::failed(ErrorCode::InvalidArguments, message)),
-        false => Err(RpcError::new(INVALID_PARAMS, message)),
     }
 }
 

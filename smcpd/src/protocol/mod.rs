@@ -7,6 +7,7 @@ mod calls;
 pub(crate) mod jsonrpc;
 mod outbox;
 mod revision;
+mod running;
 mod session;
 
 use std::sync::Arc;
@@ -24,11 +25,13 @@ use jsonrpc::{
     RpcError, UNSUPPORTED_VERSION,
 };
 pub(crate) use revision::{Claim, Revision};
+pub(crate) use running::Call;
+use running::Running;
 use session::Sessions;
 pub(crate) use session::{Listening, Session, Transport};
 
 use crate::auth::Caller;
-use crate::catalog::{CatalogHandle, Fields};
+use crate::catalog::{Catalog, CatalogHandle, Fields};
 use crate::config;
 use crate::executor::Executor;
 use crate::metrics::Metrics;
@@ -67,6 +70,7 @@ pub(crate) struct Service {
     tasks: TaskTracker,
     ready: CancellationToken,
     calls: std::sync::atomic::AtomicU64,
+    running: Running,
 }
 
 impl Service {
@@ -86,11 +90,22 @@ impl Service {
             tasks: TaskTracker::new(),
             ready: CancellationToken::new(),
             calls: 0.into(),
+            running: Running::default(),
         }
     }
 
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// The calls of this moment.
+    pub(crate) fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// The catalog of this moment.
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.snapshot()
     }
 
     /// Owns the tasks that answer requests of streams; stopping waits for them.

@@ -28,6 +28,16 @@ pub(crate) enum Transport {
     Stdio,
 }
 
+impl std::fmt::Display for Transport {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Sse => "sse",
+            Self::Http => "http",
+            Self::Stdio => "stdio",
+        })
+    }
+}
+
 /// One client's conversation.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -86,6 +96,11 @@ impl Session {
             listening: AtomicBool::new(transport != Transport::Http),
             closed: CancellationToken::new(),
         }
+    }
+
+    /// Its id as people and logs may see it.
+    pub(crate) fn short_id(&self) -> &str {
+        short(&self.id)
     }
 
     pub(crate) fn id(&self) -> &Arc<str> {
@@ -178,6 +193,15 @@ impl Session {
     pub(crate) fn keep_busy(self: &Arc<Self>) -> Busy {
         self.lock().busy += 1;
         Busy { session: Arc::clone(self) }
+    }
+
+    /// The requests that are not answered yet.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.lock().in_flight.len()
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// Ends the session: its requests are cancelled and its stream ends.

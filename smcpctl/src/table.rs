@@ -1,0 +1,95 @@
+//! Tables for people: aligned on a terminal, tab-separated elsewhere, and never a control character of a plugin's.
+
+use std::io::{IsTerminal, Write};
+
+use crate::exit::{Exit, Failure};
+
+/// Writes the result of a command.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(()),
+        // `smcpctl tools | head` is no failure.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::new(Exit::Failed, format!("cannot write the result: {error}"))),
+    }
+}
+
+/// Writes a value as JSON, under the number of its format.
+pub(crate) fn print_json(what: &str, value: &impl serde::Serialize) -> Result<(), Failure> {
+    let body = serde_json::json!({"version": 1, what: value});
+    print(&format!("{body:#}\n"))
+}
+
+/// Writes rows under their headings.
+pub(crate) fn print_rows(headings: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+    print(&lay_out(headings, rows, std::io::stdout().is_terminal().then(width)))
+}
+
+fn width() -> usize {
+    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(80, |size| usize::from(size.ws_col).max(20))
+}
+
+/// `width` is that of the terminal; without one there is none.
+fn lay_out(headings: &[&str], rows: &[Vec<String>], width: Option<usize>) -> String {
+    let escaped: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| escape(cell)).collect()).collect();
+    let Some(width) = width else {
+        return escaped.iter().map(|row| row.join("\t") + "\n").collect();
+    };
+    let all = || {
+        std::iter::once(headings.iter().map(|heading| (*heading).to_owned()).collect())
+            .chain(escaped.iter().cloned())
+    };
+    let widths: Vec<usize> = (0..headings.len())
+        .map(|column| {
+            all()
+                .filter_map(|row: Vec<String>| row.get(column).map(|cell| cell.chars().count()))
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for row in all() {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        let line: String = line.trim_end().chars().take(width).collect();
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+/// Shows control characters instead of obeying them.
+pub(crate) fn escape(text: &str) -> String {
+    text.chars()
+        .flat_map(|letter| match letter {
+            letter if letter.is_control() || is_invisible(letter) => {
+                letter.escape_default().collect::<Vec<_>>()
+            }
+            letter => vec![letter],
+        })
+        .collect()
+}
+
+/// Marks of direction and tags, which change what a line seems to say.
+fn is_invisible(letter: char) -> bool {
+    matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_columns_and_a_pipe_gets_tabs() {
+        let rows = vec![
+            vec!["one".to_owned(), "a\u{1b}[31mb".to_owned()],
+            vec!["three".to_owned(), "c\nd".to_owned()],
+        ];
+        assert_eq!(lay_out(&["A", "B"], &rows, None), "one\ta\\u{1b}[31mb\nthree\tc\\nd\n");
+        assert_eq!(lay_out(&["A", "B"], &rows, Some(40)), "A      B\none    a\\u{1b}[31mb\nthree  c\\nd\n");
+        assert_eq!(lay_out(&["A", "B"], &rows, Some(8)), "A      B\none    a\nthree  c\n");
+        assert_eq!(escape("a\u{202e}b\u{e0041}"), "a\\u{202e}b\\u{e0041}");
+    }
+}

@@ -1,0 +1,177 @@
+//! Binds the sockets and carries the conversations.
+
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
+use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
+use interprocess::os::unix::local_socket::ListenerOptionsExt;
+use smcp_control::{
+    Access, CALL_SOCKET, CONTROL_SOCKET, Hello, PROTOCOL, Refusal, RefusalCode, Reply, Request, WireError,
+    read, write,
+};
+use tokio::io::BufReader;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::{Control, Operator};
+use crate::shutdown::Shutdown;
+
+/// Conversations at once; one more waits.
+const CONNECTIONS: usize = 64;
+/// A client that asks nothing for that long is let go.
+const IDLE: Duration = Duration::from_secs(600);
+/// A client that does not take an answer for that long is let go.
+const WRITING: Duration = Duration::from_secs(30);
+
+/// The bound sockets; their files go with them.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    listeners: Vec<(Listener, Access)>,
+}
+
+/// Why a socket cannot be bound.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ControlError {
+    #[error("another smcpd answers at `{}`: stop it, or give this one another XDG_RUNTIME_DIR", .0.display())]
+    InUse(PathBuf),
+    #[error("`{}` is in the way: it is not a socket", .0.display())]
+    InTheWay(PathBuf),
+    #[error("cannot bind `{}`", path.display())]
+    Bind { path: PathBuf, source: io::Error },
+}
+
+impl Sockets {
+    /// Binds both sockets in `directory`. A living daemon's socket is never displaced, a dead one's is removed.
+    pub(crate) async fn bind(directory: &Path) -> Result<Self, ControlError> {
+        let mut listeners = Vec::new();
+        for (name, access) in [(CONTROL_SOCKET, Access::Control), (CALL_SOCKET, Access::Call)] {
+            listeners.push((bind(&directory.join(name)).await?, access));
+        }
+        Ok(Self { listeners })
+    }
+
+    /// Serves until everything is to end.
+    pub(crate) async fn serve(self, control: Arc<Control>, shutdown: Shutdown) {
+        let serving = self
+            .listeners
+            .into_iter()
+            .map(|(listener, access)| accept(listener, access, Arc::clone(&control), shutdown.clone()));
+        futures_util::future::join_all(serving).await;
+    }
+}
+
+async fn bind(path: &Path) -> Result<Listener, ControlError> {
+    let failed = |source| ControlError::Bind { path: path.to_owned(), source };
+    let name = || path.to_fs_name::<GenericFilePath>();
+    if let Ok(found) = std::fs::symlink_metadata(path) {
+        if !found.file_type().is_socket() {
+            return Err(ControlError::InTheWay(path.to_owned()));
+        }
+        if Stream::connect(name().map_err(failed)?).await.is_ok() {
+            return Err(ControlError::InUse(path.to_owned()));
+        }
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    let options = ListenerOptions::new().name(name().map_err(failed)?).mode(0o600);
+    options.create_tokio().map_err(failed)
+}
+
+async fn accept(listener: Listener, access: Access, control: Arc<Control>, shutdown: Shutdown) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let conversations = TaskTracker::new();
+    loop {
+        let slot = tokio::select! {
+            slot = Arc::clone(&slots).acquire_owned() => slot.expect("the semaphore is never closed"),
+            () = shutdown.ending() => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.ending() => break,
+        };
+        match accepted {
+            Ok(stream) => {
+                let (control, shutdown) = (Arc::clone(&control), shutdown.clone());
+                conversations.spawn(async move {
+                    let _slot = slot;
+                    tokio::select! {
+                        ended = converse(stream, access, &control) => if let Err(error) = ended {
+                            tracing::debug!(%error, "a control connection ended badly");
+                        },
+                        () = shutdown.ending() => {}
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a control connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    conversations.close();
+    conversations.wait().await;
+}
+
+async fn converse(stream: Stream, access: Access, control: &Control) -> Result<(), WireError> {
+    let credentials = stream.peer_creds()?;
+    let operator = Operator { uid: credentials.euid().unwrap_or(u32::MAX), pid: credentials.pid() };
+    let mut stream = BufReader::new(stream);
+    let hello = Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), access };
+    send(&mut stream, &hello).await?;
+    loop {
+        let request = match tokio::time::timeout(IDLE, read::<Request>(&mut stream)).await {
+            Err(_) | Ok(Ok(None)) => return Ok(()),
+            Ok(Ok(Some(request))) => request,
+            Ok(Err(WireError::Malformed(reason))) => {
+                send(&mut stream, &unknown(&reason)).await?;
+                continue;
+            }
+            Ok(Err(error)) => return Err(error),
+        };
+        let reply = if request.access() > access {
+            not_permitted()
+        } else {
+            tokio::select! {
+                reply = control.answer(operator, request) => reply,
+                // A client that closes the connection, or talks out of turn, no longer waits for the answer.
+                _ = tokio::io::AsyncBufReadExt::fill_buf(&mut stream) => return Ok(()),
+            }
+        };
+        match send(&mut stream, &reply).await {
+            Err(WireError::TooLarge) => send(&mut stream, &too_large()).await?,
+            sent => sent?,
+        }
+    }
+}
+
+async fn send(stream: &mut BufReader<Stream>, frame: &impl serde::Serialize) -> Result<(), WireError> {
+    match tokio::time::timeout(WRITING, write(stream, frame)).await {
+        Ok(written) => written,
+        Err(_) => Err(WireError::Io(io::ErrorKind::TimedOut.into())),
+    }
+}
+
+fn refused(code: RefusalCode, message: String, hint: Option<&str>) -> Reply {
+    Reply::Refused(Refusal { code, message, hint: hint.map(str::to_owned) })
+}
+
+fn unknown(reason: &str) -> Reply {
+    refused(RefusalCode::Unknown, format!("smcpd does not know this request: {reason}"), None)
+}
+
+fn not_permitted() -> Reply {
+    let message = "this socket offers tools alone".to_owned();
+    refused(
+        RefusalCode::NotPermitted,
+        message,
+        Some("administration needs the control socket: join its group, `smcp-admin`"),
+    )
+}
+
+fn too_large() -> Reply {
+    let message = format!("the answer is larger than {} bytes", smcp_control::FRAME);
+    refused(RefusalCode::Failed, message, Some("call the tool over HTTP"))
+}
