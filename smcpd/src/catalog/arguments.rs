@@ -3,6 +3,8 @@
 //! Clients bend arguments in known ways (`null` for an optional one, `{"item": …}` for a list, `"7"` for a
 //! number, hyphens for underscores); these are put straight before anything is judged.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Number, Value};
 
 use super::model::{Command, Parameter, Shape, Type, same_spelling};
@@ -42,10 +44,13 @@ pub(crate) fn check<'a>(
     command: &'a Command,
     given: &Map<String, Value>,
 ) -> Result<Values<'a>, ArgumentError> {
-    unknown(command, given)?;
+    let by_spelling = by_spelling(given);
+    unknown(command, &by_spelling)?;
     let mut values = Vec::new();
     for parameter in &command.parameters {
-        match find(parameter, given) {
+        let exact = given.get(&parameter.name).filter(|value| !value.is_null());
+        let alike = || by_spelling.get(&same_spelling(&parameter.name)).map(|(_, value)| *value);
+        match exact.or_else(alike) {
             Some(value) => values.push((parameter, repair(parameter, value)?)),
             None if parameter.required => {
                 return Err(ArgumentError::Missing {
@@ -60,22 +65,24 @@ pub(crate) fn check<'a>(
     Ok(values)
 }
 
-/// The first non-null value under any spelling of the name, the exact one first.
-fn find<'a>(parameter: &Parameter, given: &'a Map<String, Value>) -> Option<&'a Value> {
-    let exact = given.get(&parameter.name).into_iter();
-    let name = same_spelling(&parameter.name);
-    let alike = given.iter().filter(|(key, _)| same_spelling(key) == name).map(|(_, value)| value);
-    exact.chain(alike).find(|value| !value.is_null())
+/// What was given under each spelling, as it was written; of several that are alike the first, and never a null.
+fn by_spelling(given: &Map<String, Value>) -> HashMap<String, (&str, &Value)> {
+    let mut found = HashMap::with_capacity(given.len());
+    for (key, value) in given.iter().filter(|(_, value)| !value.is_null()) {
+        found.entry(same_spelling(key)).or_insert((key.as_str(), value));
+    }
+    found
 }
 
-fn unknown(command: &Command, given: &Map<String, Value>) -> Result<(), ArgumentError> {
+fn unknown(command: &Command, given: &HashMap<String, (&str, &Value)>) -> Result<(), ArgumentError> {
     if command.open {
         return Ok(());
     }
-    let known: Vec<String> =
+    let known: HashSet<String> =
         command.parameters.iter().map(|parameter| same_spelling(&parameter.name)).collect();
-    let stranger = given.iter().find(|(key, value)| !value.is_null() && !known.contains(&same_spelling(key)));
-    let Some((key, _)) = stranger else { return Ok(()) };
+    // The first in the alphabet, so that the message is the same each time.
+    let stranger = given.iter().filter(|(key, _)| !known.contains(*key)).map(|(_, (key, _))| *key).min();
+    let Some(key) = stranger else { return Ok(()) };
     let names = || command.parameters.iter().map(|parameter| parameter.name.clone());
     let near: Vec<String> = nearest(key, names()).into_iter().collect();
     Err(ArgumentError::Unknown {

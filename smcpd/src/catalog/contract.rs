@@ -30,6 +30,9 @@ pub(crate) struct ContractError {
 /// Commands that the earlier systems kept to themselves.
 const SKIPPED: [&str; 2] = ["connect", "disconnect"];
 
+/// Commands of a plugin, and parameters of a command: the largest plugins in the field have a twentieth of it.
+const MOST: usize = 1_000;
+
 /// Returns `None` for JSON that is no contract at all (it has no `commands`).
 pub(crate) fn parse(contract: &Value) -> Option<Result<Description, ContractError>> {
     let object = contract.as_object()?;
@@ -82,7 +85,10 @@ impl<'a> At<'a> {
     fn list(&self, key: &str) -> Result<&'a [Value], ContractError> {
         match self.get(key) {
             None => Ok(&[]),
-            Some(Value::Array(items)) => Ok(items),
+            Some(Value::Array(items)) if items.len() <= MOST => Ok(items),
+            Some(Value::Array(items)) => {
+                fail(self.path(key), format!("holds {} entries: at most {MOST} are taken", items.len()))
+            }
             Some(_) => fail(self.path(key), "must be a list"),
         }
     }

@@ -69,6 +69,10 @@ fn a_violation_names_its_field() {
             parameter(json!({"name": "a", "items": "text"})),
             "contract: commands[0].parameters[1].items: `text` is no type",
         ),
+        (
+            json!({"commands": vec![json!({"name": "x"}); 1_001]}),
+            "contract: commands: holds 1001 entries: at most 1000 are taken",
+        ),
         (command(json!({"annotations": true})), "contract: commands[0].annotations: must be an object"),
         (command(json!({"timeout": -1})), "contract: commands[0].timeout: must be a number of seconds"),
         (

@@ -4,6 +4,8 @@
 //! or number, the shape on the command line and the place before the command, and wins where it says boolean or
 //! array and the author said string.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
 use super::model::{
@@ -58,6 +60,7 @@ fn command(path: &[String], parsers: &[Above<'_>], description: Option<String>) 
             .or_else(|| parsers.last().and_then(|(parser, _)| parser.description.clone())),
         ..Command::default()
     };
+    let mut taken = HashSet::new();
     // The command's own options come first; one that stands at both levels is the command's.
     for (parser, level) in parsers.iter().rev() {
         let mut names = vec![None; parser.actions.len()];
@@ -70,8 +73,7 @@ fn command(path: &[String], parsers: &[Above<'_>], description: Option<String>) 
             if parameter.shape == Shape::Remainder {
                 parameter.words.long_flags = long_flags(parsers);
             }
-            let taken = |other: &Parameter| same_spelling(&other.name) == same_spelling(&parameter.name);
-            if !command.parameters.iter().any(taken) {
+            if taken.insert(same_spelling(&parameter.name)) {
                 names[index] = Some(parameter.name.clone());
                 command.parameters.push(parameter);
             }
@@ -235,8 +237,10 @@ pub(crate) fn enrich(description: &mut Description, root: &Parser) {
     for command in &mut description.commands {
         let Some(parsers) = parsers_of(root, &mut command.path) else { continue };
         let words = words(&parsers);
+        let known: Vec<Known<'_>> = parsers.iter().rev().map(Known::of).collect();
         for parameter in &mut command.parameters {
-            let Some((action, level)) = action_of(parameter, &parsers) else { continue };
+            let name = same_spelling(&parameter.name);
+            let Some((action, level)) = known.iter().find_map(|known| known.find(&name)) else { continue };
             let declared = parameter.clone();
             parameter.flag = spelling(action).cloned();
             parameter.level = level;
@@ -332,19 +336,28 @@ fn names_action(name: &str, action: &Action) -> bool {
     action.flags.iter().any(|flag| same_spelling(flag) == name) || same_spelling(&action.dest) == name
 }
 
-/// The command's own action of that name, else one before it; a flag's name beats a dest.
-fn action_of<'a>(parameter: &Parameter, parsers: &[Above<'a>]) -> Option<(&'a Action, usize)> {
-    let name = same_spelling(&parameter.name);
-    let by_flag = |action: &&Action| action.flags.iter().any(|flag| same_spelling(flag) == name);
-    let by_dest = |action: &&Action| same_spelling(&action.dest) == name;
-    let usable = |action: &&Action| is_parameter(action.kind);
-    for (parser, level) in parsers.iter().rev() {
-        let actions = || parser.actions.iter().filter(usable);
-        if let Some(action) = actions().find(by_flag).or_else(|| actions().find(by_dest)) {
-            return Some((action, *level));
+/// The actions of one parser by the spellings of their names; a flag's name beats a dest.
+struct Known<'a> {
+    level: usize,
+    by_flag: HashMap<String, &'a Action>,
+    by_dest: HashMap<String, &'a Action>,
+}
+
+impl<'a> Known<'a> {
+    fn of((parser, level): &Above<'a>) -> Self {
+        let mut known = Self { level: *level, by_flag: HashMap::new(), by_dest: HashMap::new() };
+        for action in parser.actions.iter().filter(|action| is_parameter(action.kind)) {
+            for flag in &action.flags {
+                known.by_flag.entry(same_spelling(flag)).or_insert(action);
+            }
+            known.by_dest.entry(same_spelling(&action.dest)).or_insert(action);
         }
+        known
     }
-    None
+
+    fn find(&self, name: &str) -> Option<(&'a Action, usize)> {
+        self.by_flag.get(name).or_else(|| self.by_dest.get(name)).map(|action| (*action, self.level))
+    }
 }
 
 #[cfg(test)]
