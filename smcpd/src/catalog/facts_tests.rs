@@ -176,3 +176,125 @@ fn numbers_as_flags_and_file_prefixes_are_remembered() {
     assert!(!of(&tree("-1", Value::Null)).negative_numbers);
     assert_eq!(of(&tree("-x", json!("@"))).file_prefixes, "@");
 }
+
+/// A parser with one command `go` of these actions and groups.
+fn go(actions: Value, exclusive: Value) -> Parser {
+    let leaf = json!({"actions": actions, "exclusive": exclusive});
+    parser(json!({"actions": [
+        {"dest": "quiet", "flags": ["-q", "--quiet"], "kind": "store_true", "nargs": 0, "required": true},
+        {"dest": "c", "kind": "subcommands", "nargs": "A...", "commands": [{"name": "go", "parser": leaf}]},
+    ]}))
+}
+
+#[test]
+fn every_kind_of_action_has_its_type_and_shape() {
+    let off = Shape::OnOff { off: "--no-x".to_owned() };
+    let (string, integer, lists) = (Some(Type::String), Some(Type::Integer), Some(Type::Array));
+    let cases = [
+        (json!({"flags": ["--x"]}), Type::String, None, Shape::Option),
+        (json!({"flags": ["--x"], "type": "number"}), Type::Number, None, Shape::Option),
+        (json!({"flags": ["--x"], "nargs": "*"}), Type::Array, string, Shape::List),
+        (json!({"flags": ["--x"], "nargs": "..."}), Type::Array, string, Shape::Remainder),
+        (json!({"flags": ["--x"], "kind": "store_const", "nargs": 0}), Type::Boolean, None, Shape::SwitchOn),
+        (json!({"flags": ["--x"], "kind": "store_false", "nargs": 0}), Type::Boolean, None, Shape::SwitchOn),
+        (json!({"flags": ["--x"], "kind": "custom", "nargs": 0}), Type::Boolean, None, Shape::SwitchOn),
+        (json!({"flags": ["--x", "--no-x"], "kind": "boolean_optional"}), Type::Boolean, None, off),
+        (json!({"flags": ["-x"], "kind": "count", "nargs": 0}), Type::Integer, None, Shape::Count),
+        (json!({"flags": ["--x"], "kind": "append", "type": "integer"}), Type::Array, integer, Shape::Repeat),
+        (json!({"flags": ["--x"], "kind": "append", "nargs": 2}), Type::Array, lists, Shape::RepeatList),
+        (json!({"flags": ["--x"], "kind": "extend", "nargs": "+"}), Type::Array, string, Shape::List),
+        (json!({"nargs": "?"}), Type::String, None, Shape::Positional),
+        (json!({"nargs": "*", "type": "integer"}), Type::Array, integer, Shape::Positionals),
+    ];
+    for (action, kind, items, shape) in cases {
+        let found = parameter(&serde_json::from_value(action.clone()).unwrap(), 1);
+        assert_eq!((found.kind, found.items, found.shape), (kind, items, shape), "{action}");
+    }
+}
+
+#[test]
+fn a_parameter_is_named_by_its_flag_and_told_what_a_caller_can_use() {
+    let actions = json!([
+        {"dest": "target", "flags": ["-t", "--send-to", "--to"], "help": "", "default": []},
+        {"dest": "short", "flags": ["-s", "-short"], "choices": [true], "default": "x"},
+        {"dest": "on", "flags": ["--on"], "kind": "store_true", "nargs": 0, "default": false},
+        {"dest": "v", "flags": ["--version"], "required": true},
+        {"dest": "version", "flags": ["-V"], "kind": "version", "nargs": 0},
+        {"dest": "pairs", "flags": ["--pairs"], "kind": "append", "nargs": 2, "type": "integer"},
+    ]);
+    let command = &commands(&go(actions, json!([])))[0];
+    let names: Vec<&str> = command.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+    assert_eq!(names, ["send_to", "s", "on", "version", "pairs", "quiet"]);
+    let to = find(command, "send_to");
+    assert_eq!((to.flag.as_deref(), &to.description, &to.default), (Some("--send-to"), &None, &None));
+    assert_eq!((find(command, "s").flag.as_deref(), &find(command, "s").choices), (Some("-s"), &None));
+    assert!(find(command, "version").required && find(command, "on").default == Some(json!(false)));
+    assert_eq!(find(command, "pairs").keywords["items"]["items"], json!({"type": "integer"}));
+}
+
+fn declared(tree: &Parser, parameters: Value) -> Command {
+    let contract = json!({"commands": [{"name": "go", "parameters": parameters}]});
+    let mut description = contract::parse(&contract).unwrap().unwrap();
+    enrich(&mut description, tree);
+    description.commands.remove(0)
+}
+
+#[test]
+fn the_parser_wins_only_over_a_plain_string() {
+    let tree = go(
+        json!([
+            {"dest": "x", "flags": ["--x"], "choices": ["a"], "required": true, "help": "theirs", "default": "d"},
+            {"dest": "n", "flags": ["--n"], "type": "integer"},
+            {"dest": "many", "flags": ["--many"], "nargs": "+", "type": "integer"},
+            {"dest": "secret_door", "flags": ["--secret-door"], "hidden": true},
+        ]),
+        json!([]),
+    );
+    let cases = [
+        (json!({"name": "x"}), Type::String, Shape::Option),
+        (json!({"name": "x", "type": "object"}), Type::Object, Shape::Option),
+        (json!({"name": "x", "type": "array"}), Type::Array, Shape::Option),
+        (json!({"name": "x", "type": "boolean"}), Type::Boolean, Shape::Option),
+        (json!({"name": "n", "type": "string"}), Type::Integer, Shape::Option),
+        (json!({"name": "n", "type": "number"}), Type::Number, Shape::Option),
+        (json!({"name": "many", "type": "string"}), Type::Array, Shape::List),
+        (json!({"name": "secret_door", "type": "string"}), Type::String, Shape::Option),
+        (json!({"name": "quiet", "type": "string"}), Type::Boolean, Shape::SwitchOn),
+    ];
+    for (said, kind, shape) in cases {
+        let command = declared(&tree, json!([said]));
+        let [parameter] = &command.parameters[..] else { panic!("{said}") };
+        assert_eq!((parameter.kind, &parameter.shape), (kind, &shape), "{said}");
+        // What the author left unsaid of these stays unsaid.
+        assert_eq!((parameter.required, &parameter.description, &parameter.default), (false, &None, &None));
+        assert_eq!(parameter.level, usize::from(parameter.name != "quiet"));
+    }
+    let command = declared(&tree, json!([{"name": "x", "enum": ["b"]}, {"name": "many", "items": "string"}]));
+    let (x, many) = (find(&command, "x"), find(&command, "many"));
+    assert_eq!((x.choices.as_deref(), many.items), (Some(&[json!("b")][..]), Some(Type::String)));
+}
+
+// found: the declared `no_x` is said as `--x`, the opposite of what was asked.
+#[test]
+fn a_negative_that_the_author_declared_is_said_as_the_negative() {
+    let action = json!({"dest": "x", "flags": ["--x", "--no-x"], "kind": "boolean_optional", "nargs": 0});
+    let command = declared(&go(json!([action]), json!([])), json!([{"name": "no_x", "type": "boolean"}]));
+    let (flag, shape) = (Some("--no-x"), Shape::OnOff { off: "--x".to_owned() });
+    assert_eq!((find(&command, "no_x").flag.as_deref(), &find(&command, "no_x").shape), (flag, &shape));
+}
+
+// found: the schema says "(Not together with .)" and "(Give either this or .)".
+#[test]
+fn a_parameter_is_never_exclusive_with_itself() {
+    let both = json!([
+        {"dest": "power", "flags": ["--on"], "kind": "store_true", "nargs": 0},
+        {"dest": "power", "flags": ["--off"], "kind": "store_false", "nargs": 0, "hidden": true},
+    ]);
+    let group = |required: bool| json!([{"required": required, "members": [0, 1]}]);
+    let power = declared(&go(both.clone(), group(false)), json!([{"name": "power", "type": "boolean"}]));
+    let on = commands(&go(both, group(true))).remove(0);
+    for (command, name) in [(power, "power"), (on, "on")] {
+        let schema = crate::catalog::schema::of(&command);
+        assert_eq!(schema["properties"][name].get("description"), None, "{name}");
+    }
+}

@@ -155,3 +155,122 @@ proptest! {
         prop_assert_eq!(output.error.is_some(), status != 0);
     }
 }
+
+#[test]
+fn the_last_json_that_begins_a_line_and_ends_the_output_is_the_structure() {
+    let deep = format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200));
+    let many = "[log] line\n".repeat(63);
+    let cases = [
+        ("[INFO] {x}\r\n{\"a\": 1}\r\n".to_owned(), Some(json!({"a": 1}))),
+        ("log\n{\"a\":\n{\"b\": 1}\n}".to_owned(), Some(json!({"a": {"b": 1}}))),
+        ("log\n[{\"a\": 1}]".to_owned(), None),
+        ("{\"a\": 1}\n[1]".to_owned(), None),
+        ("{\"a\": 1}\nnot {json}".to_owned(), None),
+        ("{\"a\": NaN}".to_owned(), None),
+        ("{\"a\": 1}}".to_owned(), None),
+        ("\"{}\"".to_owned(), None),
+        (format!("{many}{{\"a\": 1}}"), Some(json!({"a": 1}))),
+        (deep, None),
+    ];
+    for (stdout, expected) in cases {
+        let output = from_outcome(outcome(End::Exited(0), &stdout, ""));
+        assert_eq!(output.structured, expected, "{stdout}");
+        assert_eq!(first_text(&output), stdout.trim());
+    }
+}
+
+#[test]
+fn an_error_that_says_nothing_leaves_the_word_to_the_rest() {
+    let cases = [
+        ("{\"error\": null}", "{\"error\": null}"),
+        ("{\"error\": \"  \"}", "{\"error\": \"  \"}"),
+        ("{\"error\": {\"code\": 3}}", "{\"code\":3}"),
+        ("[\"error\"]", "[\"error\"]"),
+        ("log\n{\"error\": \"x\"}", "x"),
+        ("{\"error\": \"x\"}\nbye", "{\"error\": \"x\"}\nbye"),
+    ];
+    for (stdout, expected) in cases {
+        let output = from_outcome(outcome(End::Exited(1), stdout, ""));
+        assert_eq!((first_text(&output), output.error), (expected, Some(ErrorCode::PluginError)), "{stdout}");
+    }
+    let theirs = json!({"error": {"code": "mine", "message": "m"}, "content": [], "isError": false});
+    let result = from_outcome(outcome(End::Signaled(11), &theirs.to_string(), "e")).into_result();
+    assert_eq!(result["isError"], true);
+    assert_eq!(result["content"][0]["text"], "m");
+    assert_eq!(result["content"][1]["text"], "stderr: e");
+    assert_eq!(result["structuredContent"]["error"], json!({"code": "plugin_error", "message": "m"}));
+}
+
+#[test]
+fn only_the_end_of_a_long_stderr_is_added_to_whatever_ended_the_call() {
+    let stderr = format!("first {} last", "ß".repeat(STDERR_TAIL));
+    for end in [End::Exited(1), End::Signaled(9), End::TimedOut, End::Cancelled, End::Flooded] {
+        let output = from_outcome(outcome(end, "said", &stderr));
+        let added = output.content[1]["text"].as_str().unwrap();
+        assert!(added.starts_with("stderr: ß") && added.ends_with(" last"), "{end:?}");
+        assert!(added.len() <= STDERR_TAIL + "stderr: ".len(), "{end:?}: {}", added.len());
+    }
+}
+
+#[test]
+fn content_blocks_keep_their_structure_and_what_is_half_a_block_is_text() {
+    let block = json!({"type": "text", "text": "x", "annotations": {"priority": 1}});
+    let whole = json!({"content": [block], "structuredContent": {"a": 1}, "_meta": {}, "isError": false});
+    let output = from_outcome(outcome(End::Exited(0), &format!("log\n{whole}"), "noise"));
+    let expected = json!({"content": [block], "structuredContent": {"a": 1}, "isError": false});
+    assert_eq!(output.into_result(), expected);
+    let halves = [
+        json!({"type": "text"}),
+        json!({"type": "text", "text": 7}),
+        json!({"type": "image", "data": "aa"}),
+        json!({"type": "resource_link", "uri": "file:///x"}),
+        json!({"type": "resource", "resource": {"uri": "file:///x"}}),
+        json!({"type": "resource", "resource": "file:///x"}),
+        json!({"text": "x"}),
+        json!(null),
+    ];
+    for half in halves {
+        let stdout = json!({"content": [block, half]}).to_string();
+        assert_eq!(first_text(&from_outcome(outcome(End::Exited(0), &stdout, ""))), stdout);
+    }
+    let list = json!({"content": [block], "structuredContent": [1]}).to_string();
+    assert_eq!(from_outcome(outcome(End::Exited(0), &list, "")).structured, None);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic_and_a_result_is_always_one_a_client_can_read(
+        stdout in prop::collection::vec(any::<u8>(), 0..200),
+        stderr in prop::collection::vec(any::<u8>(), 0..200),
+        limit in 0usize..200,
+        end in prop::sample::select(vec![End::Exited(0), End::Exited(1), End::Signaled(9), End::TimedOut, End::Flooded]),
+    ) {
+        let captured = |bytes: &[u8]| {
+            let mut captured = Captured::new(limit);
+            captured.push(bytes);
+            captured
+        };
+        let (stdout, stderr) = (captured(&stdout), captured(&stderr));
+        let result = from_outcome(Outcome { end, stdout, stderr, ran: Duration::MAX }).into_result();
+        prop_assert!(result["content"][0]["text"].as_str().is_some_and(|text| !text.is_empty()));
+        prop_assert!(result.get("structuredContent").is_none_or(Value::is_object));
+        prop_assert_eq!(&result["isError"], &json!(end != End::Exited(0)));
+    }
+
+    #[test]
+    fn json_behind_any_log_lines_is_found(log in "(\\[?\\{?[a-z ]{0,8}\n){0,9}", value in "[a-z\n\"]{0,9}", pretty: bool) {
+        let value = json!({"said": value, "list": [{}]});
+        let text = if pretty { format!("{value:#}") } else { value.to_string() };
+        prop_assert_eq!(json_of(&format!("{log}{text}")), Some(value));
+    }
+}
+
+// found: only the first block of an error is read, and there the caller finds `true`.
+#[test]
+fn an_error_that_is_no_text_leaves_the_word_to_stdout() {
+    for error in [json!(true), json!(false), json!(3)] {
+        let stdout = json!({"error": error, "message": "the disk is full"}).to_string();
+        let output = from_outcome(outcome(End::Exited(1), &stdout, ""));
+        assert!(first_text(&output).contains("the disk is full"), "{stdout}: {}", first_text(&output));
+    }
+}

@@ -171,3 +171,130 @@ fn changes_between_catalogs_are_told_by_tool_and_parameter() {
     assert_eq!(changes.changed[0].parameters, ["+r", "-q", "~p"]);
     assert_eq!(Changes::between(&before, &before), Changes::default());
 }
+
+fn described(environment: Environment, names: &[&str]) -> Plugin {
+    let command = |name: &&str| json!({"name": name, "path": [name], "open": true});
+    let commands: Vec<Value> = names.iter().map(command).collect();
+    let description = serde_json::from_value(json!({"commands": commands})).unwrap();
+    let (name, directory, program) = ("p".to_owned(), "/p".into(), "/p/cli.py".into());
+    let located = Located { name, directory, program, prefix: Vec::new() };
+    let (granted, execution) = (config::Plugin::default(), execution(Serialize::None));
+    Plugin::new(located, String::new(), description, environment, "/s".into(), &granted, &execution)
+}
+
+fn argv(plugin: &Plugin, given: Value) -> Result<Vec<String>, String> {
+    let (_, invocation) =
+        plugin.prepare(0, given.as_object().unwrap(), &context()).map_err(|error| error.to_string())?;
+    Ok(invocation.argv.into_iter().map(|word| word.into_string().unwrap()).collect())
+}
+
+#[test]
+fn every_spelling_finds_a_tool_and_what_may_mean_several_names_them() {
+    let two = json!([{"name": "click_it"}, {"name": "run", "tool_name": "Go"}]);
+    let (one, other) = (plugin("a_b", json!([{"name": "c"}])), plugin("a", json!([{"name": "b-c"}])));
+    let catalog = catalog(&[plugin("dev-ops", two), one, other], Separator::DoubleUnderscore);
+    let long = "x".repeat(300);
+    let cases = [
+        ("dev-ops__click_it", Ok("dev-ops.click_it")),
+        ("dev_ops_click_it", Ok("dev-ops.click_it")),
+        ("Go", Ok("dev-ops.run")),
+        ("a_b.c", Ok("a_b.c")),
+        ("a_b_c", Err("`a_b_c` may mean `a__b-c` or `a_b__c`: use the exact name".to_owned())),
+        ("a__bc", Err("unknown tool: `a__bc`; did you mean `a__b-c`?".to_owned())),
+        ("nothing", Err("unknown tool: `nothing`".to_owned())),
+        (&long, Err(format!("unknown tool: `{}`", "x".repeat(128)))),
+    ];
+    for (name, expected) in cases {
+        let found = catalog.find(name).map_err(|error| error.to_string());
+        assert_eq!(found.as_ref().map(|tool| tool.id()).map_err(String::clone), expected, "{name}");
+    }
+    assert_eq!(wire_names(&Catalog::empty()), ["health"]);
+}
+
+#[test]
+fn only_described_plugins_have_tools_and_every_state_is_counted() {
+    let states = BTreeMap::from([
+        ("a".to_owned(), PluginState::Described(plugin("a", json!([{"name": "x"}])))),
+        ("b".to_owned(), PluginState::Pending),
+        ("c".to_owned(), PluginState::Failed("no".to_owned())),
+    ]);
+    let catalog = Catalog::build(3, states, Separator::DoubleUnderscore);
+    assert_eq!((wire_names(&catalog), catalog.generation), (vec!["health", "a__x"], 3));
+    assert_eq!(catalog.plugin_counts(), PluginCounts { described: 1, pending: 1, failed: 1 });
+    let same = |one: &str, other: &str| catalog.plugins()[one].is_same(&catalog.plugins()[other]);
+    assert!(same("a", "a") && same("b", "b") && same("c", "c") && !same("a", "b") && !same("b", "c"));
+}
+
+#[test]
+fn what_no_command_line_can_carry_is_refused_by_name_and_stdin_takes_it() {
+    let of = |stdin: bool| plugin("p", json!([{"name": "x", "stdin": stdin, "parameters": [{"name": "b"}]}]));
+    let (line, stdin) = (of(false), of(true));
+    let long = "é".repeat(1 << 19);
+    for (value, reason) in [("a\0b", "`b` holds a NUL character"), (&long, "`b` is 1048580 bytes long")] {
+        let given = json!({"b": value});
+        let refused = argv(&line, given.clone()).unwrap_err();
+        assert!(refused.starts_with(reason) && refused.len() < 200, "{refused}");
+        let (_, invocation) = stdin.prepare(0, given.as_object().unwrap(), &context()).unwrap();
+        assert_eq!(invocation.argv, ["/p/cli.py", "x"]);
+        assert_eq!(serde_json::from_slice::<Value>(&invocation.stdin.unwrap()).unwrap(), given);
+    }
+    let many: Map<String, Value> = (0..10_000).map(|key| (format!("k{key}"), Value::Null)).collect();
+    assert_eq!(argv(&line, many.into()).unwrap(), ["/p/cli.py", "x"]);
+}
+
+#[test]
+fn a_call_has_its_own_variables_and_nothing_of_the_daemons() {
+    let stale = ["TRACEPARENT", "SMCP_AGENT_ID"].map(|name| (name.to_owned(), "stale".to_owned()));
+    let own = Environment::choose([].into_iter(), config::Environment::Inherit, &[], &stale.into());
+    let plugin = described(own, &["x"]);
+    let told = |context: &CallContext<'_>| {
+        let (admission, invocation) = plugin.prepare(0, &Map::new(), context).unwrap();
+        assert_eq!((admission.slots.get(), &*invocation.call), (8, "c-1"));
+        let all: BTreeMap<_, _> = invocation.environment.into_iter().collect();
+        ["SMCP_CALLER", "SMCP_AGENT_ID", "TRACEPARENT"]
+            .map(|name| all.get(std::ffi::OsStr::new(name)).map(|value| value.to_str().unwrap().to_owned()))
+    };
+    assert_eq!(told(&context()), [Some("key-1".to_owned()), Some("agent".to_owned()), None]);
+    let other = CallContext { agent: None, traceparent: Some("00-1"), ..context() };
+    assert_eq!(told(&other)[1..], [None, Some("00-1".to_owned())]);
+}
+
+// found: an open schema invites arguments, and the call drops them.
+#[test]
+fn what_an_open_command_is_given_reaches_its_command_line() {
+    let given = json!({"name": "n", "on": true, "tags": ["a", "b"], "more": {"k": 1}});
+    let words = argv(&described(Environment::default(), &["x"]), given).unwrap();
+    assert_eq!(words, ["x", "--name=n", "--on=true", "--tags=a", "--tags=b", "--more={\"k\":1}"]);
+}
+
+// found: a subcommand's name may hold any letter, a tool's may not (`CLIENTS.md`, names).
+#[test]
+fn a_name_with_letters_that_clients_refuse_is_never_listed() {
+    let plugin = described(Environment::default(), &["db:migrate", "größe", "ok"]);
+    let catalog = catalog(&[Arc::new(plugin)], Separator::default());
+    let listed = wire_names(&catalog);
+    assert!(listed.iter().all(|name| names::is_plain(name)) && listed.contains(&"p__ok"), "{listed:?}");
+}
+
+fn through_stdin(schema: Value, given: &Value) -> Result<Value, String> {
+    let plugin = plugin("p", json!([{"name": "x", "stdin": true, "inputSchema": schema}]));
+    let prepared = plugin.prepare(0, given.as_object().unwrap(), &context());
+    let (_, invocation) = prepared.map_err(|error| error.to_string())?;
+    Ok(serde_json::from_slice(&invocation.stdin.unwrap()).unwrap())
+}
+
+// found: a property of an `inputSchema` with several types, or none, is made a string on its way to stdin.
+#[test]
+fn stdin_gets_the_values_that_the_verbatim_schema_allows() {
+    let (number, list) = (json!({"type": ["integer", "null"]}), json!({"type": ["array", "null"]}));
+    let schema = json!({"type": "object", "properties": {"n": number, "any": {}, "list": list}});
+    let given = json!({"n": 7, "any": {"k": true}, "list": [1]});
+    assert_eq!(through_stdin(schema, &given), Ok(given));
+}
+
+// found: `additionalProperties` of a verbatim schema is promised to the client and refused by the check.
+#[test]
+fn a_verbatim_schema_that_is_open_takes_what_it_does_not_name() {
+    let schema = json!({"type": "object", "additionalProperties": true});
+    assert_eq!(through_stdin(schema, &json!({"free": 1})), Ok(json!({"free": 1})));
+}

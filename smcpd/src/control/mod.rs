@@ -1,6 +1,6 @@
 //! The operator's door: the control socket, and the call socket beside it that offers tools alone.
 //!
-//! `socket` binds and accepts, `requests` answers. What a socket offers is said by its [`Access`]; whoever may open
+//! `socket` binds and accepts, `requests` answers. What a socket offers is said by its [`smcp_control::Access`]; whoever may open
 //! it is the file system's to say. Every change is logged with the peer's credentials.
 
 mod requests;

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::{HEALTH, PeerAddress, reply};
+use super::{Ends, HEALTH, reply};
 use crate::auth::{AuthError, Caller, Keys};
 use crate::config;
 
@@ -78,12 +78,16 @@ impl Gate {
         if request.uri().path() == HEALTH {
             return Ok(Caller::Anonymous);
         }
-        let peer = request.extensions().get::<PeerAddress>().map(|peer| peer.0.ip());
+        let ends = request.extensions().get::<Ends>();
         let all = |name: &str| -> Vec<&str> {
             headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
         };
         self.keys
-            .admit(&all("authorization"), &all("x-api-key"), peer.is_some_and(is_loopback))
+            .admit(
+                &all("authorization"),
+                &all("x-api-key"),
+                ends.is_some_and(|ends| is_loopback(ends.peer.ip())),
+            )
             .map_err(Refused::Key)
     }
 
@@ -99,11 +103,17 @@ impl Gate {
             (Some(_), Some(_)) => return Err(Refused::Host("given twice".to_owned())),
         };
         let refused = |host: &str| Err(Refused::Host(shown(host)));
-        if !self.is_ours(host) {
+        // Bound to every address, the daemon answers to the one that was connected to; a rebound name is no address.
+        let local = request.extensions().get::<Ends>().map(|ends| ends.local.ip().to_canonical());
+        let is_ours = |host: &str| {
+            self.is_ours(host)
+                || bare(host).parse().is_ok_and(|named: IpAddr| Some(named.to_canonical()) == local)
+        };
+        if !is_ours(host) {
             return refused(host);
         }
         match target {
-            Some(target) if !self.is_ours(target) => refused(target),
+            Some(target) if !is_ours(target) => refused(target),
             _ => Ok(()),
         }
     }
@@ -209,6 +219,13 @@ mod tests {
         let two = request("/mcp", &[("host", "localhost"), ("host", "localhost")]);
         assert_eq!(gate.admit(&two), Err(Refused::Host("given twice".to_owned())));
         assert_eq!(gate.admit(&request("/mcp", &[])), Err(Refused::Host(String::new())));
+        let mut connected = request("/mcp", &[("host", "198.51.100.4:8000")]);
+        assert!(gate.admit(&connected).is_err());
+        let ends = |local: [u8; 4]| Ends { peer: ([10, 0, 0, 1], 9).into(), local: (local, 8000).into() };
+        connected.extensions_mut().insert(ends([198, 51, 100, 4]));
+        assert!(gate.admit(&connected).is_ok());
+        connected.extensions_mut().insert(ends([198, 51, 100, 5]));
+        assert!(gate.admit(&connected).is_err());
         let absolute = request("http://evil.example/mcp", &[("host", "localhost")]);
         assert_eq!(gate.admit(&absolute), Err(Refused::Host("evil.example".to_owned())));
         for (origin, passes) in [

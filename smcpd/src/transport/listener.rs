@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::PeerAddress;
+use super::Ends;
 use crate::config;
 use crate::shutdown::Shutdown;
 
@@ -96,9 +96,11 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
     }
+    // Unknown only where the connection is broken already.
+    let local = stream.local_addr().unwrap_or(peer);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(PeerAddress(peer));
+        request.extensions_mut().insert(Ends { peer, local });
         router.clone().oneshot(request)
     });
     let connection = hyper::server::conn::http1::Builder::new()

@@ -41,9 +41,13 @@ struct Doors {
     http: Arc<config::Http>,
 }
 
-/// The address of the client, put on each request by the listener.
+/// The two ends of a request's connection, put on it by the listener.
 #[derive(Debug, Clone, Copy)]
-struct PeerAddress(SocketAddr);
+struct Ends {
+    peer: SocketAddr,
+    /// The address that the client connected to.
+    local: SocketAddr,
+}
 
 /// Builds the routes; every one of them stands behind the gate.
 pub(crate) fn router(service: Arc<Service>, keys: Keys, http: config::Http, address: SocketAddr) -> Router {

@@ -18,6 +18,7 @@ pub(crate) async fn serve(
     drain: Duration,
     shutdown: Shutdown,
 ) -> std::io::Result<()> {
+    service.until_ready().await;
     let session = service
         .sessions()
         .open(Transport::Stdio, Caller::Stdio)
