@@ -3,6 +3,7 @@
 //! Clients bend arguments in known ways (`null` for an optional one, `{"item": …}` for a list, `"7"` for a
 //! number, hyphens for underscores); these are put straight before anything is judged.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Number, Value};
@@ -37,7 +38,7 @@ fn hint(near: &[String]) -> String {
 }
 
 /// The checked values, beside the parameters they belong to.
-pub(crate) type Values<'a> = Vec<(&'a Parameter, Value)>;
+pub(crate) type Values<'a> = Vec<(Cow<'a, Parameter>, Value)>;
 
 /// Repairs and checks `given`; a parameter that is absent has no entry.
 pub(crate) fn check<'a>(
@@ -51,7 +52,7 @@ pub(crate) fn check<'a>(
         let exact = given.get(&parameter.name).filter(|value| !value.is_null());
         let alike = || by_spelling.get(&same_spelling(&parameter.name)).map(|(_, value)| *value);
         match exact.or_else(alike) {
-            Some(value) => values.push((parameter, repair(parameter, value)?)),
+            Some(value) => values.push((Cow::Borrowed(parameter), repair(parameter, value)?)),
             None if parameter.required => {
                 return Err(ArgumentError::Missing {
                     name: parameter.name.clone(),
@@ -61,8 +62,42 @@ pub(crate) fn check<'a>(
             None => {}
         }
     }
+    if command.open {
+        undeclared(command, given, &mut values)?;
+    }
     exclusive(command, &values)?;
     Ok(values)
+}
+
+/// Adds what an open command was given beyond its parameters, each under its own name as a flag.
+fn undeclared(
+    command: &Command,
+    given: &Map<String, Value>,
+    values: &mut Values<'_>,
+) -> Result<(), ArgumentError> {
+    let known: HashSet<String> =
+        command.parameters.iter().map(|parameter| same_spelling(&parameter.name)).collect();
+    for (name, value) in given {
+        if value.is_null() || known.contains(&same_spelling(name)) {
+            continue;
+        }
+        let plain = name.starts_with(char::is_alphanumeric)
+            && name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.'));
+        if !plain {
+            let reason = "is no name of an argument".to_owned();
+            return Err(ArgumentError::Value { name: shorten(name), reason });
+        }
+        let parameter = Parameter {
+            name: name.clone(),
+            any: true,
+            shape: if value.is_array() { Shape::Repeat } else { Shape::Option },
+            flag: Some(format!("--{name}")),
+            level: command.path.len(),
+            ..Parameter::default()
+        };
+        values.push((Cow::Owned(parameter), value.clone()));
+    }
+    Ok(())
 }
 
 /// What was given under each spelling, as it was written; of several that are alike the first, and never a null.
@@ -156,6 +191,9 @@ fn kind_of(value: &Value) -> String {
 }
 
 fn repair(parameter: &Parameter, value: &Value) -> Result<Value, ArgumentError> {
+    if parameter.any {
+        return Ok(value.clone());
+    }
     let value = match parameter.kind {
         Type::Array => array(parameter, value)?,
         kind => {
@@ -311,6 +349,7 @@ fn is_given(parameter: &Parameter, value: &Value) -> bool {
         (Shape::SwitchOn, Value::Bool(on)) => *on,
         (Shape::SwitchOff, Value::Bool(on)) => !*on,
         (Shape::Count, Value::Number(times)) => times.as_i64() != Some(0),
+        (Shape::Repeat | Shape::RepeatList | Shape::Positionals, Value::Array(items)) => !items.is_empty(),
         _ => true,
     }
 }

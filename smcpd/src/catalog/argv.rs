@@ -3,6 +3,7 @@
 //! `[root options] command path [options] [-- positionals] [remainder]`. A value always shares its word with
 //! its flag where there is one, so that no value can ever become a flag.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 
 use serde_json::Value;
@@ -118,7 +119,7 @@ impl Line {
 
     fn positionals<'a>(
         &mut self,
-        values: impl Iterator<Item = &'a (&'a Parameter, Value)>,
+        values: impl Iterator<Item = &'a (Cow<'a, Parameter>, Value)>,
         dashes: bool,
     ) -> Result<(), ArgumentError> {
         let mut begun = false;

@@ -227,6 +227,9 @@ fn command(at: &At<'_>) -> Result<Command, ContractError> {
     if let (Some(schema), true) = (&input_schema, parameters.is_empty()) {
         parameters = from_schema(schema);
     }
+    let open = input_schema.as_ref().is_some_and(|schema| {
+        schema.get("additionalProperties").is_some_and(|more| *more != Value::Bool(false))
+    });
     Ok(Command {
         path: vec![name.clone()],
         name,
@@ -241,7 +244,7 @@ fn command(at: &At<'_>) -> Result<Command, ContractError> {
         stdin: at.switch("stdin")?.unwrap_or(false),
         timeout: at.seconds("timeout")?,
         concurrency: at.count("concurrency")?,
-        open: false,
+        open,
     })
 }
 
@@ -385,20 +388,37 @@ fn from_schema(schema: &Value) -> Vec<Parameter> {
     let required = schema["required"].as_array();
     let Some(properties) = schema["properties"].as_object() else { return Vec::new() };
     let parameter = |(name, property): (&String, &Value)| {
-        let kind = property["type"].as_str().and_then(Type::parse).unwrap_or_default();
+        let kind = type_of(property);
+        let items = type_of(&property["items"]);
         Parameter {
             name: name.clone(),
-            kind,
-            items: property["items"]["type"].as_str().and_then(Type::parse),
+            kind: kind.unwrap_or_default(),
+            any: kind.is_none() || kind == Some(Type::Array) && items.is_none(),
+            items,
             required: required.is_some_and(|required| required.iter().any(|known| known == name)),
             choices: property["enum"].as_array().cloned(),
-            shape: if kind == Type::Array { Shape::Repeat } else { Shape::Option },
+            shape: if kind == Some(Type::Array) { Shape::Repeat } else { Shape::Option },
             flag: Some(format!("--{name}")),
             level: 1,
             ..Parameter::default()
         }
     };
     properties.iter().map(parameter).collect()
+}
+
+/// The one type of a schema, `null` aside.
+fn type_of(schema: &Value) -> Option<Type> {
+    match &schema["type"] {
+        Value::String(name) => Type::parse(name),
+        Value::Array(names) => {
+            let mut known = names.iter().filter_map(Value::as_str).filter(|name| *name != "null");
+            match (known.next(), known.next()) {
+                (Some(name), None) => Type::parse(name),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

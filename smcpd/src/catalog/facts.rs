@@ -185,6 +185,11 @@ fn add_facts(parameter: &mut Parameter, action: &Action) {
         Kind::BooleanOptional => {
             let off = action.flags.iter().find(|flag| flag.starts_with("--no-"));
             match off {
+                // Declared by the name of the negative, true gives the negative.
+                Some(off) if same_spelling(off) == same_spelling(&parameter.name) => {
+                    let on = parameter.flag.replace(off.clone()).unwrap_or_default();
+                    switch(parameter, Shape::OnOff { off: on });
+                }
                 Some(off) => switch(parameter, Shape::OnOff { off: off.clone() }),
                 None => switch(parameter, Shape::SwitchOn),
             }
@@ -274,7 +279,7 @@ fn keep_declared(parameter: &mut Parameter, declared: Parameter) {
 
 fn add_groups(command: &mut Command, parser: &Parser) {
     for group in &parser.exclusive {
-        let members: Vec<String> = group
+        let mut members: Vec<String> = group
             .members
             .iter()
             .filter_map(|index| parser.actions.get(*index))
@@ -283,6 +288,8 @@ fn add_groups(command: &mut Command, parser: &Parser) {
                 command.parameters.iter().find(named).map(|parameter| parameter.name.clone())
             })
             .collect();
+        // Two flags may stand for one parameter.
+        members.dedup();
         if members.len() > 1 {
             command.exclusive.push(Exclusive { required: group.required, members });
         }

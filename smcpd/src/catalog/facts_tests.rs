@@ -274,7 +274,6 @@ fn the_parser_wins_only_over_a_plain_string() {
     assert_eq!((x.choices.as_deref(), many.items), (Some(&[json!("b")][..]), Some(Type::String)));
 }
 
-// found: the declared `no_x` is said as `--x`, the opposite of what was asked.
 #[test]
 fn a_negative_that_the_author_declared_is_said_as_the_negative() {
     let action = json!({"dest": "x", "flags": ["--x", "--no-x"], "kind": "boolean_optional", "nargs": 0});
@@ -283,7 +282,6 @@ fn a_negative_that_the_author_declared_is_said_as_the_negative() {
     assert_eq!((find(&command, "no_x").flag.as_deref(), &find(&command, "no_x").shape), (flag, &shape));
 }
 
-// found: the schema says "(Not together with .)" and "(Give either this or .)".
 #[test]
 fn a_parameter_is_never_exclusive_with_itself() {
     let both = json!([

@@ -128,11 +128,11 @@ impl Catalog {
             problems: Vec::new(),
             listed: Default::default(),
         };
-        catalog.add(Tool::health());
+        catalog.add(Tool::health(), separator);
         for state in plugins.values() {
             if let PluginState::Described(plugin) = state {
                 for tool in Tool::all_of(plugin, separator) {
-                    catalog.add(tool);
+                    catalog.add(tool, separator);
                 }
             }
         }
@@ -141,9 +141,19 @@ impl Catalog {
     }
 
     /// A name that clients would choke on, or that is taken, keeps its tool out and says so.
-    fn add(&mut self, tool: Tool) {
+    fn add(&mut self, tool: Tool, separator: Separator) {
         let wire = tool.wire_name();
-        let error = if wire.len() > names::LONGEST {
+        // A dot is fine only where the operator chose it.
+        let letters = match separator {
+            Separator::Dot => wire.replacen('.', "_", 1),
+            Separator::DoubleUnderscore | Separator::Underscore => wire.to_owned(),
+        };
+        let is_plain = names::is_plain(&letters);
+        let error = if !is_plain {
+            Some(format!(
+                "left out: clients take only letters, digits, `_` and `-` in a name, not `{wire}`; set `tool_name`"
+            ))
+        } else if wire.len() > names::LONGEST {
             Some(format!(
                 "left out: the name `{wire}` has {} letters, clients take {}; set `tool_name`",
                 wire.len(),

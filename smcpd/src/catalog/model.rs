@@ -86,6 +86,8 @@ pub(crate) struct Exclusive {
 pub(crate) struct Parameter {
     pub(crate) name: String,
     pub(crate) kind: Type,
+    /// Its type is not known, or is several: a value passes as it is.
+    pub(crate) any: bool,
     /// Of an array's items, where known.
     pub(crate) items: Option<Type>,
     pub(crate) description: Option<String>,

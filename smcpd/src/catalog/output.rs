@@ -152,8 +152,9 @@ fn error_text(structure: &Value) -> Option<String> {
             Some(Value::String(text)) => text.clone(),
             _ => error.to_string(),
         },
-        Value::Null => return None,
-        other => other.to_string(),
+        Value::Array(_) => error.to_string(),
+        // It only says that there was one.
+        Value::Null | Value::Bool(_) | Value::Number(_) => return None,
     };
     (!text.trim().is_empty()).then_some(text)
 }

@@ -265,7 +265,6 @@ proptest! {
     }
 }
 
-// found: only the first block of an error is read, and there the caller finds `true`.
 #[test]
 fn an_error_that_is_no_text_leaves_the_word_to_stdout() {
     for error in [json!(true), json!(false), json!(3)] {

@@ -87,6 +87,9 @@ fn description(command: &Command, parameter: &Parameter) -> Option<String> {
             .filter(|member| **member != parameter.name)
             .map(|member| format!("`{member}`"))
             .collect();
+        if others.is_empty() {
+            continue;
+        }
         if !text.is_empty() {
             text.push(' ');
         }

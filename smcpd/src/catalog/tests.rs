@@ -259,7 +259,6 @@ fn a_call_has_its_own_variables_and_nothing_of_the_daemons() {
     assert_eq!(told(&other)[1..], [None, Some("00-1".to_owned())]);
 }
 
-// found: an open schema invites arguments, and the call drops them.
 #[test]
 fn what_an_open_command_is_given_reaches_its_command_line() {
     let given = json!({"name": "n", "on": true, "tags": ["a", "b"], "more": {"k": 1}});
@@ -267,7 +266,6 @@ fn what_an_open_command_is_given_reaches_its_command_line() {
     assert_eq!(words, ["x", "--name=n", "--on=true", "--tags=a", "--tags=b", "--more={\"k\":1}"]);
 }
 
-// found: a subcommand's name may hold any letter, a tool's may not (`CLIENTS.md`, names).
 #[test]
 fn a_name_with_letters_that_clients_refuse_is_never_listed() {
     let plugin = described(Environment::default(), &["db:migrate", "größe", "ok"]);
@@ -283,7 +281,6 @@ fn through_stdin(schema: Value, given: &Value) -> Result<Value, String> {
     Ok(serde_json::from_slice(&invocation.stdin.unwrap()).unwrap())
 }
 
-// found: a property of an `inputSchema` with several types, or none, is made a string on its way to stdin.
 #[test]
 fn stdin_gets_the_values_that_the_verbatim_schema_allows() {
     let (number, list) = (json!({"type": ["integer", "null"]}), json!({"type": ["array", "null"]}));
@@ -292,7 +289,6 @@ fn stdin_gets_the_values_that_the_verbatim_schema_allows() {
     assert_eq!(through_stdin(schema, &given), Ok(given));
 }
 
-// found: `additionalProperties` of a verbatim schema is promised to the client and refused by the check.
 #[test]
 fn a_verbatim_schema_that_is_open_takes_what_it_does_not_name() {
     let schema = json!({"type": "object", "additionalProperties": true});
