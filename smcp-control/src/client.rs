@@ -75,11 +75,40 @@ impl Client {
 
     /// Asks and waits for the answer, as long as it takes. Dropping the client ends what was asked for.
     pub async fn ask(&mut self, request: &Request) -> Result<Reply, ClientError> {
-        write(&mut self.stream, request).await?;
+        self.follow(request, drop).await
+    }
+
+    /// Asks, hands each partial answer to `partial`, and returns the last one.
+    pub async fn follow(
+        &mut self,
+        request: &Request,
+        mut partial: impl FnMut(Reply),
+    ) -> Result<Reply, ClientError> {
+        self.send(request).await?;
+        loop {
+            match self.next().await? {
+                reply if reply.is_partial() => partial(reply),
+                reply => return Ok(reply),
+            }
+        }
+    }
+
+    /// Asks without waiting; [`Client::next`] returns the answers.
+    pub async fn send(&mut self, request: &Request) -> Result<(), ClientError> {
+        Ok(write(&mut self.stream, request).await?)
+    }
+
+    /// Waits for the next answer, partial or not.
+    pub async fn next(&mut self) -> Result<Reply, ClientError> {
         match read(&mut self.stream).await? {
             None => Err(ClientError::Closed),
             Some(Reply::Refused(refusal)) => Err(ClientError::Refused(refusal)),
             Some(reply) => Ok(reply),
         }
+    }
+
+    /// Returns the bare connection: what follows [`Request::Stdio`] is no frame of ours.
+    pub fn into_stream(self) -> BufReader<Stream> {
+        self.stream
     }
 }

@@ -1,9 +1,10 @@
-//! The messages themselves.
-
-use std::collections::BTreeMap;
+//! The conversation itself: the greeting, what is asked, what is answered, and why something was refused.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::records::{AuditRecord, Changes, ConfigValue, Finding, LogRecord, Reloaded};
+use crate::state::{Activity, CallInfo, PluginDetail, PluginInfo, SessionInfo, Status, ToolInfo};
 
 /// What the daemon says before anything else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,32 +31,89 @@ pub enum Access {
 pub enum Request {
     Health,
     Tools,
+    /// With `follow`, [`Reply::Event`]s come before the result.
     Call {
         tool: String,
         #[serde(default)]
         arguments: Map<String, Value>,
+        #[serde(default, skip_serializing_if = "is_false")]
+        follow: bool,
     },
+    /// Makes the rest of the connection, after [`Reply::Done`], a conversation of the Model Context Protocol in
+    /// its stdio transport.
+    Stdio,
     Status,
     Plugins,
-    Rescan,
+    Plugin {
+        name: String,
+    },
+    Rescan {
+        /// Only say what would change.
+        #[serde(default, skip_serializing_if = "is_false")]
+        plan: bool,
+        /// What the client did that makes it ask; audited instead of the rescan.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<Cause>,
+    },
+    /// Reads the configuration again, and rescans.
+    Reload {
+        /// Only check it, and say what would change.
+        #[serde(default, skip_serializing_if = "is_false")]
+        plan: bool,
+    },
+    Config,
+    Doctor,
     Sessions,
     Calls,
     Cancel {
         call: String,
     },
+    Activity,
+    /// Answered by [`Reply::Log`]s, and by [`Reply::Done`] unless they are followed.
+    Logs {
+        lines: usize,
+        #[serde(default, skip_serializing_if = "is_false")]
+        follow: bool,
+    },
+    /// Answered by [`Reply::Audit`]s, and by [`Reply::Done`] unless they are followed.
+    Audit {
+        lines: usize,
+        #[serde(default, skip_serializing_if = "is_false")]
+        follow: bool,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// A change that the client made itself, in the plugins directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// `link`, `unlink` or `deps`.
+    pub action: String,
+    pub object: String,
 }
 
 impl Request {
     /// Returns the access that the request needs.
     pub fn access(&self) -> Access {
         match self {
-            Self::Health | Self::Tools | Self::Call { .. } => Access::Call,
+            Self::Health | Self::Tools | Self::Call { .. } | Self::Stdio => Access::Call,
             Self::Status
             | Self::Plugins
-            | Self::Rescan
+            | Self::Plugin { .. }
+            | Self::Rescan { .. }
+            | Self::Reload { .. }
+            | Self::Config
+            | Self::Doctor
             | Self::Sessions
             | Self::Calls
-            | Self::Cancel { .. } => Access::Control,
+            | Self::Cancel { .. }
+            | Self::Activity
+            | Self::Logs { .. }
+            | Self::Audit { .. } => Access::Control,
         }
     }
 }
@@ -71,6 +129,8 @@ pub enum Reply {
     Tools {
         tools: Vec<ToolInfo>,
     },
+    /// Something about the call that was asked for; its result is still to come.
+    Event(CallEvent),
     /// A `CallToolResult` of the Model Context Protocol.
     Called {
         result: Value,
@@ -79,109 +139,71 @@ pub enum Reply {
     Plugins {
         plugins: Vec<PluginInfo>,
     },
+    Plugin(PluginDetail),
     Changes(Changes),
+    Reloaded(Reloaded),
+    Config {
+        values: Vec<ConfigValue>,
+    },
+    Findings {
+        findings: Vec<Finding>,
+    },
     Sessions {
         sessions: Vec<SessionInfo>,
     },
     Calls {
         calls: Vec<CallInfo>,
     },
+    Activity(Activity),
+    Log(LogRecord),
+    Audit(AuditRecord),
+    /// So many records of a followed kind were lost because the client reads slowly.
+    Missed {
+        records: u64,
+    },
     Done,
     Refused(Refusal),
 }
 
-/// The daemon in one screen.
+impl Reply {
+    /// Returns whether more replies to the same request follow this one.
+    pub fn is_partial(&self) -> bool {
+        match self {
+            Self::Event(_) | Self::Log(_) | Self::Audit(_) | Self::Missed { .. } => true,
+            Self::Health { .. }
+            | Self::Tools { .. }
+            | Self::Called { .. }
+            | Self::Status(_)
+            | Self::Plugins { .. }
+            | Self::Plugin(_)
+            | Self::Changes(_)
+            | Self::Reloaded(_)
+            | Self::Config { .. }
+            | Self::Findings { .. }
+            | Self::Sessions { .. }
+            | Self::Calls { .. }
+            | Self::Activity(_)
+            | Self::Done
+            | Self::Refused(_) => false,
+        }
+    }
+}
+
+/// What a call says while it runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    /// `starting`, `ok` or `draining`.
-    pub status: String,
-    pub version: String,
-    pub pid: u32,
-    pub uptime_seconds: u64,
-    /// Where HTTP is served.
-    pub address: Option<String>,
-    pub plugins_directory: String,
-    pub plugins: PluginCounts,
-    pub tools: usize,
-    pub sessions: usize,
-    pub calls_running: usize,
-    pub calls_waiting: usize,
-    pub calls_ok: u64,
-    pub calls_failed: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PluginCounts {
-    pub described: usize,
-    pub pending: usize,
-    pub failed: usize,
-}
-
-/// A tool as `tools/list` has it, with its identity.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ToolInfo {
-    /// `plugin.command`
-    pub id: String,
-    /// The name on the MCP wire.
-    pub name: String,
-    /// Absent for the daemon's own tools.
-    pub plugin: Option<String>,
-    pub description: String,
-    pub input_schema: Value,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PluginInfo {
-    pub name: String,
-    pub state: PluginState,
-    /// Where it really is, once it is described.
-    pub directory: Option<String>,
-    pub tools: usize,
-    /// Why it failed.
-    pub reason: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PluginState {
-    Described,
-    Pending,
-    Failed,
-}
-
-/// What a rescan changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changes {
-    pub added: Vec<String>,
-    pub removed: Vec<String>,
-    pub changed: Vec<Change>,
-    /// Plugins that cannot be described, with the reason.
-    pub failed: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    pub tool: String,
-    /// `+added`, `-removed` and `~changed` parameters.
-    pub parameters: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionInfo {
-    /// Its first letters: the whole id would open the session.
-    pub id: String,
-    pub transport: String,
-    pub revision: String,
-    pub caller: String,
-    pub in_flight: usize,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallInfo {
-    pub id: String,
-    pub tool: String,
-    pub caller: String,
-    pub milliseconds: u64,
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum CallEvent {
+    /// Its turn has come.
+    Started,
+    Progress {
+        progress: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        total: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+    /// A line of its stderr.
+    Stderr { line: String },
 }
 
 /// Why a request was not carried out.
@@ -203,5 +225,7 @@ pub enum RefusalCode {
     NotFound,
     NotPermitted,
     Busy,
+    /// The configuration was refused; the old one stays.
+    Invalid,
     Failed,
 }

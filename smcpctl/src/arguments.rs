@@ -57,7 +57,7 @@ fn one(word: &str, schema: &Value) -> Result<(String, Value), Failure> {
 }
 
 /// The schema's own spelling of a key; hyphens and underscores are alike.
-fn named(key: &str, schema: &Value) -> String {
+pub(crate) fn named(key: &str, schema: &Value) -> String {
     let alike = |name: &str| name.replace('-', "_");
     let known = schema["properties"].as_object().into_iter().flat_map(Map::keys);
     known.into_iter().find(|name| alike(name) == alike(key)).cloned().unwrap_or_else(|| key.to_owned())

@@ -26,8 +26,20 @@ pub(crate) enum Command {
     Status,
     /// Say whether the daemon is well; fails where it is not
     Health,
+    /// Look for what is wrong or will be, each with a code and the fix
+    Doctor {
+        /// Fail where anything was found, warnings too
+        #[arg(long)]
+        strict: bool,
+    },
     /// Look at plugins again now
-    Rescan,
+    Rescan {
+        /// Only say what would change
+        #[arg(long)]
+        plan: bool,
+    },
+    /// Read the configuration again, and look at plugins again
+    Reload,
     /// List the tools, or show one
     Tools {
         #[command(subcommand)]
@@ -50,6 +62,21 @@ pub(crate) enum Command {
         /// Its id, as `smcpctl calls` shows it
         call: String,
     },
+    /// Watch lanes, calls, tools and sessions; `c` cancels a call
+    Top {
+        /// Look again after so many seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+        interval: f64,
+    },
+    /// Show the daemon's latest log records
+    Logs(Records),
+    /// Show the latest changes made to the daemon, and who made them
+    Audit(Records),
+    /// Check, show or reload the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Bridge stdin and stdout to the daemon, for clients that start a command
+    Stdio,
     /// Print a completion script for a shell
     Completion { shell: clap_complete::Shell },
     /// Print the versions of smcpctl and of the daemon
@@ -76,14 +103,54 @@ pub(crate) struct Call {
     /// Read the arguments as one JSON object from this file; `-` is stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) args: Option<PathBuf>,
+
+    /// Ask for this argument on the terminal without showing it; may be given again
+    #[arg(long, value_name = "KEY")]
+    pub(crate) prompt: Vec<String>,
+
+    /// Do not show the tool's progress and its stderr
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Which records to show.
+#[derive(Debug, Args)]
+pub(crate) struct Records {
+    /// Go on with what comes
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+
+    /// So many of the latest
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]
+    pub(crate) lines: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Check the configuration without using it
+    Check {
+        /// Check this file instead, by itself; needs no daemon
+        file: Option<PathBuf>,
+    },
+    /// Show the values in use
+    Show {
+        /// With where each was set
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Read the configuration again
+    Reload,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugin {
     /// List the plugins
     List,
+    /// Show a plugin: where it is, how it was described, and what is wrong with it
+    Show { name: String },
     /// Link a plugin's directory, and say what became callable
     Link {
+        /// Its directory, or the bare name of a plugin that came with smcp
         path: PathBuf,
         /// The plugin's name; by default that of its directory
         #[arg(long)]

@@ -15,7 +15,10 @@ pub(crate) enum Exit {
     NotPermitted = 5,
     Busy = 6,
     Invalid = 7,
+    TimedOut = 8,
     ToolFailed = 10,
+    Refused = 11,
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -75,6 +78,7 @@ impl From<Refusal> for Failure {
             RefusalCode::NotFound => Exit::NotFound,
             RefusalCode::NotPermitted => Exit::NotPermitted,
             RefusalCode::Busy => Exit::Busy,
+            RefusalCode::Invalid => Exit::Invalid,
         };
         Self { exit, message: refusal.message, hint: refusal.hint }
     }

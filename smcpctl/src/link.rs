@@ -21,14 +21,55 @@ pub(crate) enum Plan {
     },
 }
 
-/// Decides whether `path` may be linked into `plugins`.
-pub(crate) fn plan(plugins: &Path, path: &Path, name: Option<&str>) -> Result<Plan, Failure> {
+/// Where plugins are linked, and what may be linked there.
+#[derive(Debug)]
+pub(crate) struct Rules<'a> {
+    pub(crate) plugins: &'a Path,
+    /// Plugins must be below one of these; empty: anywhere.
+    pub(crate) roots: Vec<PathBuf>,
+    /// Whom files may belong to besides root: the daemon, and whoever links.
+    pub(crate) owners: [u32; 2],
+    /// Where plugins are that a bare name may mean.
+    pub(crate) shipped: Option<PathBuf>,
+}
+
+impl Rules<'_> {
+    /// A path, or the bare name of a plugin that came with us.
+    fn target(&self, path: &Path) -> Result<PathBuf, Failure> {
+        let shown = path.display();
+        let is_bare = path.components().count() == 1 && path.to_str().is_some_and(is_plain);
+        let shipped = self.shipped.as_ref().filter(|_| is_bare && !path.exists());
+        let named = shipped.map(|directory| directory.join(path)).filter(|target| target.exists());
+        named.as_deref().unwrap_or(path).canonicalize().map_err(|error| {
+            let failure = Failure::new(Exit::NotFound, format!("`{shown}` leads nowhere: {error}"));
+            match shipped {
+                Some(directory) => {
+                    failure.hint(format!("plugins that came with smcp are in `{}`", directory.display()))
+                }
+                None => failure,
+            }
+        })
+    }
+
+    fn is_below_a_root(&self, target: &Path) -> bool {
+        self.roots.is_empty()
+            || self
+                .roots
+                .iter()
+                .any(|root| target.starts_with(root.canonicalize().as_deref().unwrap_or(root)))
+    }
+}
+
+/// Decides whether `path` may be linked.
+pub(crate) fn plan(rules: &Rules<'_>, path: &Path, name: Option<&str>) -> Result<Plan, Failure> {
     let refuse = |exit, message: String| Err(Failure::new(exit, message));
     let shown = path.display();
-    let target = match path.canonicalize() {
-        Ok(target) => target,
-        Err(error) => return refuse(Exit::NotFound, format!("`{shown}` leads nowhere: {error}")),
-    };
+    let target = rules.target(path)?;
+    if !rules.is_below_a_root(&target) {
+        let roots: Vec<String> = rules.roots.iter().map(|root| format!("`{}`", root.display())).collect();
+        let message = format!("`{}` is outside of `plugins.roots`: {}", target.display(), roots.join(", "));
+        return Err(Failure::new(Exit::Refused, message).hint("move it there, or extend `plugins.roots`"));
+    }
     let entry = ["cli.py", "cli"].into_iter().map(|entry| target.join(entry)).find(|entry| entry.is_file());
     let Some(entry) = entry else {
         return refuse(Exit::Invalid, format!("`{shown}` is no plugin: it has neither `cli.py` nor `cli`"));
@@ -51,14 +92,28 @@ pub(crate) fn plan(plugins: &Path, path: &Path, name: Option<&str>) -> Result<Pl
             let message = format!("`{}` can be written by everyone", file.display());
             return Err(Failure::new(Exit::Invalid, message).hint(format!("chmod o-w {}", file.display())));
         }
+        if found.uid() != 0 && !rules.owners.contains(&found.uid()) {
+            let message = format!(
+                "`{}` belongs to uid {}, who could change what runs: neither root, nor the daemon, nor you",
+                file.display(),
+                found.uid()
+            );
+            return Err(
+                Failure::new(Exit::Refused, message).hint(format!("chown -R root {}", target.display()))
+            );
+        }
         if found.mode() & 0o020 != 0 {
             warnings.push(format!("`{}` can be written by its group", file.display()));
         }
     }
-    let link = plugins.join(&name);
+    let link = rules.plugins.join(&name);
     match fs::symlink_metadata(&link) {
         Err(_) => Ok(Plan::Link { target, link, name, warnings }),
         Ok(_) if link.canonicalize().is_ok_and(|linked| linked == target) => Ok(Plan::Nothing { name }),
+        Ok(found) if found.is_symlink() && !link.exists() => {
+            let message = format!("`{}` is a link to nothing", link.display());
+            Err(Failure::new(Exit::Invalid, message).hint(format!("`smcpctl plugin unlink {name}` first")))
+        }
         Ok(_) => {
             let failure = Failure::new(Exit::Invalid, format!("a plugin is called `{name}` already"));
             Err(failure

@@ -1,15 +1,28 @@
 //! `smcpctl`: the operator's hand on `smcpd`.
 //!
-//! Results go to stdout, everything else to stderr. `cli` is the command line, `exit` what went wrong in the
-//! shell's language, `commands` what each command does, `arguments` turns `key=value` into a tool's arguments,
-//! `link` changes the plugins directory, `table` shows things to people.
+//! Results go to stdout, everything else to stderr. `cli` is the command line and `commands` finds what carries a
+//! command out: `status`, `tools`, `call`, `plugins` (with `link`, which changes the plugins directory), `changes`,
+//! `records`, `doctor`, `top`, `bridge`. They ask the `daemon`, read `arguments` and secrets (`prompt`), find the
+//! programs `beside` us, show things by `table`, and end by `exit`.
 
 mod arguments;
+mod beside;
+mod bridge;
+mod call;
+mod changes;
 mod cli;
 mod commands;
+mod daemon;
+mod doctor;
 mod exit;
 mod link;
+mod plugins;
+mod prompt;
+mod records;
+mod status;
 mod table;
+mod tools;
+mod top;
 
 use std::process::ExitCode;
 
@@ -21,7 +34,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(&exit::Failure::new(exit::Exit::Failed, error.to_string())),
     };
-    match runtime.block_on(commands::run(cli)) {
+    let ended = runtime.block_on(commands::run(cli));
+    // A program that we no longer wait for holds nobody up.
+    runtime.shutdown_background();
+    match ended {
         Ok(exit) => exit.into(),
         Err(failure) => report(&failure),
     }

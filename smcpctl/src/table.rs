@@ -6,11 +6,16 @@ use crate::exit::{Exit, Failure};
 
 /// Writes the result of a command.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    // `smcpctl tools | head` is no failure.
+    print_on(text).map(|_| ())
+}
+
+/// Writes a part of a result; `false` when nobody reads any more.
+pub(crate) fn print_on(text: &str) -> Result<bool, Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Ok(()) => Ok(()),
-        // `smcpctl tools | head` is no failure.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Failure::new(Exit::Failed, format!("cannot write the result: {error}"))),
     }
 }
@@ -60,6 +65,17 @@ fn lay_out(headings: &[&str], rows: &[Vec<String>], width: Option<usize>) -> Str
     text
 }
 
+/// A time as people say it: `59 s`, `3 min 20 s`, `5 h 12 min`, `2 d 3 h`.
+pub(crate) fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {} min", minutes % 60),
+        (_, _, _) => format!("{days} d {} h", hours % 24),
+    }
+}
+
 /// Shows control characters instead of obeying them.
 pub(crate) fn escape(text: &str) -> String {
     text.chars()
@@ -80,6 +96,12 @@ fn is_invisible(letter: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_has_the_two_units_that_matter() {
+        let said = [59, 200, 18_720, 183_600].map(duration);
+        assert_eq!(said, ["59 s", "3 min 20 s", "5 h 12 min", "2 d 3 h"]);
+    }
 
     #[test]
     fn a_terminal_gets_columns_and_a_pipe_gets_tabs() {

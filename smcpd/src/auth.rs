@@ -40,7 +40,7 @@ pub(crate) struct Policy {
 }
 
 /// The configured keys. Empty means that no request needs one.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Keys {
     digests: Vec<(Arc<str>, [u8; 32])>,
     policy: Policy,
@@ -75,6 +75,10 @@ impl Keys {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.digests.is_empty()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.digests.len()
     }
 
     /// Decides who asks, from the two headers as they came and from whether the peer is on a loopback address.

@@ -11,10 +11,11 @@
 //! | 3 | `protocol` |
 //! | 2 | `catalog` |
 //! | 1 | `executor` |
-//! | 0 | `auth`, `config`, `logging`, `metrics`, `notify`, `paths`, `shutdown` |
+//! | 0 | `audit`, `auth`, `config`, `logging`, `metrics`, `notify`, `paths`, `recent`, `shutdown` |
 //!
 //! A test reads the sources and holds that order.
 
+mod audit;
 mod auth;
 mod catalog;
 mod config;
@@ -26,6 +27,7 @@ mod metrics;
 mod notify;
 mod paths;
 mod protocol;
+mod recent;
 mod shutdown;
 mod transport;
 

@@ -1,18 +1,116 @@
-//! Where log lines go: the journal when it is our parent, else stderr; and a rotated file where one is set.
+//! Where log lines go: the journal when it is our parent, else stderr; a rotated file where one is set; and the
+//! latest stay in memory, for whoever asks over the control socket.
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
 
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::config::{Log, LogFormat};
+use crate::recent::{self, Recent};
+
+/// Records that stay in memory.
+const KEEP: usize = 500;
+/// A longer value is cut in memory; the journal and the log file have it whole.
+const VALUE: usize = 2_000;
+
+/// Where records go; the level stands before all of them.
+type Layers = Vec<Box<dyn Layer<Registry> + Send + Sync>>;
 
 /// Holds the writer of the log file; what it has not yet written is written when it is dropped.
-#[derive(Debug)]
 pub(crate) struct Guard {
     _file: Option<tracing_appender::non_blocking::WorkerGuard>,
+    filter: reload::Handle<EnvFilter, Layered<Layers, Registry>>,
+    recent: Arc<Recent<Record>>,
+}
+
+/// One record of the log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Record {
+    pub(crate) time: String,
+    pub(crate) level: &'static str,
+    pub(crate) message: String,
+    pub(crate) fields: serde_json::Map<String, serde_json::Value>,
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Guard")
+    }
+}
+
+impl Guard {
+    /// The latest records.
+    pub(crate) fn recent(&self) -> Arc<Recent<Record>> {
+        Arc::clone(&self.recent)
+    }
+
+    /// Logs at this level from now on; it was checked with the rest of the configuration.
+    pub(crate) fn set_level(&self, level: &str) {
+        let set = EnvFilter::try_new(level).map(|filter| self.filter.reload(filter));
+        if !matches!(set, Ok(Ok(()))) {
+            tracing::error!(level, "the log level stays as it is");
+        }
+    }
+}
+
+/// Keeps each record in memory.
+struct Memory(Arc<Recent<Record>>);
+
+impl Layer<Registry> for Memory {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, Registry>) {
+        let level = match *event.metadata().level() {
+            tracing::Level::ERROR => "error",
+            tracing::Level::WARN => "warn",
+            tracing::Level::INFO => "info",
+            tracing::Level::DEBUG => "debug",
+            tracing::Level::TRACE => "trace",
+        };
+        let mut record = Record { time: recent::now(), level, ..Record::default() };
+        event.record(&mut record);
+        self.0.push(record);
+    }
+}
+
+impl Record {
+    fn note(&mut self, field: &Field, value: serde_json::Value) {
+        match (field.name(), value) {
+            ("message", serde_json::Value::String(text)) => self.message = text,
+            (name, value) => {
+                self.fields.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+impl Visit for Record {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.note(field, value.chars().take(VALUE).collect::<String>().into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.note(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.note(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.note(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.note(field, value.into());
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +129,7 @@ pub(crate) enum LogError {
 
 /// Starts logging; call it once.
 pub(crate) fn start(log: &Log) -> Result<Guard, LogError> {
-    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
+    let mut layers = Layers::new();
     let journal = match log.format {
         LogFormat::Auto if stderr_is_the_journal() => journald().ok(),
         LogFormat::Journald => Some(journald().map_err(LogError::Journal)?),
@@ -60,7 +158,10 @@ pub(crate) fn start(log: &Log) -> Result<Guard, LogError> {
             );
         }
     }
-    let mut guard = Guard { _file: None };
+    let recent = Arc::new(Recent::new(KEEP));
+    layers.push(Memory(Arc::clone(&recent)).boxed());
+    let (level, filter) = reload::Layer::new(EnvFilter::try_new(&log.level)?);
+    let mut guard = Guard { _file: None, filter, recent };
     if let Some(path) = &log.file {
         let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
         else {
@@ -78,7 +179,7 @@ pub(crate) fn start(log: &Log) -> Result<Guard, LogError> {
         let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(writer);
         layers.push(layer.boxed());
     }
-    tracing_subscriber::registry().with(layers).with(EnvFilter::try_new(&log.level)?).init();
+    tracing_subscriber::registry().with(layers).with(level).init();
     Ok(guard)
 }
 

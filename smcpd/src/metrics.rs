@@ -1,7 +1,14 @@
-//! Counters of what the daemon has done; read by the built-in `health` tool and by `/health`.
+//! Counters of what the daemon has done; read by the built-in `health` tool, by `/health` and by `smcpctl top`.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Calls of one tool that are remembered one by one.
+const LATEST: usize = 256;
+/// Tools that are remembered; the one that was called longest ago makes room.
+const TOOLS: usize = 1_000;
 
 /// Counts since the start; each is only ever added to.
 #[derive(Debug)]
@@ -9,6 +16,27 @@ pub(crate) struct Metrics {
     started: Instant,
     calls_ok: AtomicU64,
     calls_failed: AtomicU64,
+    tools: Mutex<HashMap<String, Latest>>,
+}
+
+/// The latest calls of one tool.
+#[derive(Debug, Default)]
+struct Latest {
+    calls: u64,
+    failed: u64,
+    /// When each ended, and how long it took.
+    ended: VecDeque<(Instant, Duration)>,
+}
+
+/// How one tool has done lately.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ToolFigures {
+    pub(crate) tool: String,
+    pub(crate) calls: u64,
+    pub(crate) failed: u64,
+    pub(crate) last_minute: usize,
+    pub(crate) p50: Duration,
+    pub(crate) p95: Duration,
 }
 
 /// The counters of calls at one moment.
@@ -20,13 +48,47 @@ pub(crate) struct Calls {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        Self { started: Instant::now(), calls_ok: AtomicU64::new(0), calls_failed: AtomicU64::new(0) }
+        Self {
+            started: Instant::now(),
+            calls_ok: AtomicU64::new(0),
+            calls_failed: AtomicU64::new(0),
+            tools: Mutex::default(),
+        }
     }
 
     /// Counts one finished call.
-    pub(crate) fn call_finished(&self, ok: bool) {
+    pub(crate) fn call_finished(&self, tool: &str, ok: bool, now: Instant, took: Duration) {
         let counter = if ok { &self.calls_ok } else { &self.calls_failed };
         counter.fetch_add(1, Ordering::Relaxed);
+        let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        if !tools.contains_key(tool) {
+            if tools.len() >= TOOLS {
+                let last = |latest: &Latest| latest.ended.back().map(|(ended, _)| *ended);
+                let oldest =
+                    tools.iter().min_by_key(|(_, latest)| last(latest)).map(|(name, _)| name.clone());
+                oldest.and_then(|oldest| tools.remove(&oldest));
+            }
+            tools.insert(tool.to_owned(), Latest::default());
+        }
+        let Some(latest) = tools.get_mut(tool) else { return };
+        latest.calls += 1;
+        latest.failed += u64::from(!ok);
+        if latest.ended.len() == LATEST {
+            latest.ended.pop_front();
+        }
+        latest.ended.push_back((now, took));
+    }
+
+    /// Returns how each tool has done, the one with most calls in the last minute first.
+    pub(crate) fn tools(&self, now: Instant) -> Vec<ToolFigures> {
+        let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut figures: Vec<ToolFigures> =
+            tools.iter().map(|(name, latest)| latest.figures(name, now)).collect();
+        drop(tools);
+        figures.sort_by(|one, other| {
+            (other.last_minute, other.calls, &one.tool).cmp(&(one.last_minute, one.calls, &other.tool))
+        });
+        figures
     }
 
     pub(crate) fn calls(&self) -> Calls {
@@ -35,5 +97,57 @@ impl Metrics {
 
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+}
+
+impl Latest {
+    fn figures(&self, tool: &str, now: Instant) -> ToolFigures {
+        let mut took: Vec<Duration> = self.ended.iter().map(|(_, took)| *took).collect();
+        took.sort_unstable();
+        let at = |percent: usize| took.get((took.len() * percent / 100).min(took.len().saturating_sub(1)));
+        let minute = |ended: Instant| now.saturating_duration_since(ended) <= Duration::from_secs(60);
+        ToolFigures {
+            tool: tool.to_owned(),
+            calls: self.calls,
+            failed: self.failed,
+            last_minute: self.ended.iter().filter(|(ended, _)| minute(*ended)).count(),
+            p50: at(50).copied().unwrap_or_default(),
+            p95: at(95).copied().unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_of_the_latest_calls_and_the_busiest_tool_comes_first() {
+        let metrics = Metrics::new();
+        let start = Instant::now();
+        for number in 1..=100 {
+            metrics.call_finished("a.b", number % 10 != 0, start, Duration::from_millis(number));
+        }
+        let later = start + Duration::from_secs(61);
+        metrics.call_finished("c.d", true, later, Duration::from_millis(5));
+        let milliseconds = |figures: &ToolFigures| (figures.p50.as_millis(), figures.p95.as_millis());
+        let [one, other] = &metrics.tools(later)[..] else { panic!("two tools") };
+        assert_eq!((one.tool.as_str(), one.calls, one.last_minute, milliseconds(one)), ("c.d", 1, 1, (5, 5)));
+        assert_eq!((other.calls, other.failed, other.last_minute), (100, 10, 0));
+        assert_eq!(milliseconds(other), (51, 96));
+        assert_eq!(metrics.calls(), Calls { ok: 91, failed: 10 });
+    }
+
+    #[test]
+    fn tools_that_nobody_calls_any_more_are_forgotten() {
+        let metrics = Metrics::new();
+        let start = Instant::now();
+        for number in 0..TOOLS + 5 {
+            let ended = start + Duration::from_secs(number as u64);
+            metrics.call_finished(&format!("t.{number}"), true, ended, Duration::ZERO);
+        }
+        let tools = metrics.tools(start);
+        assert_eq!(tools.len(), TOOLS);
+        assert!(tools.iter().all(|one| one.tool != "t.0") && tools.iter().any(|one| one.tool == "t.5"));
     }
 }

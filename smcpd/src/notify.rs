@@ -17,6 +17,19 @@ pub(crate) fn ready(status: &str, address: Option<SocketAddr>) {
     send(&states);
 }
 
+/// Says RELOADING, with the time that `Type=notify-reload` wants beside it.
+pub(crate) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => send(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "cannot read the clock"),
+    }
+}
+
+/// Ends what [`reloading`] began.
+pub(crate) fn reloaded() {
+    send(&[NotifyState::Ready]);
+}
+
 /// Says STOPPING.
 pub(crate) fn stopping(line: &str) {
     send(&[NotifyState::Stopping, NotifyState::Status(line)]);

@@ -86,11 +86,12 @@ fn from_an_empty_daemon_to_the_first_call_and_back() {
         (&["call", "demo_math.calculate", "operation=divide", "a=2", "b=0"], "cannot divide by zero\n[10]\n"),
         (
             &["call", "demo_math.calculate", "operaton=add", "a=2", "b=3"],
-            "there is no argument `operaton`; did you mean `operation`?\n[10]\n",
+            "error: there is no argument `operaton`; did you mean `operation`?\n\
+             hint: see its parameters with `smcpctl tools show TOOL`\n[2]\n",
         ),
         (
             &["call", "demo_math.nope"],
-            "error: no tool is called `demo_math.nope`\nhint: see `smcpctl tools`\n[4]\n",
+            "error: no tool is called `demo_math.nope`\nhint: did you mean `demo_math.coin-flip`? see `smcpctl tools`\n[4]\n",
         ),
         (&["rescan"], "nothing changed\n[0]\n"),
         (
@@ -154,7 +155,7 @@ fn a_running_call_is_seen_cancelled_and_ended_with_its_client() {
     };
     let cancelled = sleep();
     let id = until("the call runs", running);
-    assert_eq!(transcript(&daemon, &["cancel", &id]), "[0]\n");
+    assert_eq!(transcript(&daemon, &["cancel", &id]), format!("{id} is cancelled\n[0]\n"));
     let output = cancelled.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(10));
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("cancelled after"));

@@ -132,27 +132,10 @@ pub(crate) fn nearest(name: &str, candidates: impl Iterator<Item = String>) -> O
         return None;
     }
     candidates
-        .map(|candidate| (distance(name, &candidate), candidate))
+        .map(|candidate| (strsim::levenshtein(name, &candidate), candidate))
         .filter(|(distance, candidate)| distance * 3 <= candidate.chars().count().max(3))
         .min()
         .map(|(_, candidate)| candidate)
-}
-
-/// The number of letters to change, add or remove.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (index, letter) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, candidate) in other.iter().enumerate() {
-            let above = row[column + 1];
-            row[column + 1] =
-                (above + 1).min(row[column] + 1).min(diagonal + usize::from(letter != *candidate));
-            diagonal = above;
-        }
-    }
-    row[other.len()]
 }
 
 fn shorten(text: &str) -> String {

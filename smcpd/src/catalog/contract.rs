@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::model::{Command, Description, Parameter, Shape, Source, Type, Variable};
+use super::model::{Command, Description, Parameter, Shape, Source, Type, Variable, is_secret};
 
 /// What the contract says of how a parameter goes on the command line; the parser's facts win over it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -242,6 +242,7 @@ fn command(at: &At<'_>) -> Result<Command, ContractError> {
         output_schema: at.schema("outputSchema")?,
         tool_name,
         stdin: at.switch("stdin")?.unwrap_or(false),
+        progress: at.switch("progress")?.unwrap_or(false),
         timeout: at.seconds("timeout")?,
         concurrency: at.count("concurrency")?,
         open,
@@ -287,12 +288,15 @@ fn parameter(at: &At<'_>) -> Result<Parameter, ContractError> {
         (false, Style::Repeat | Style::Unsaid | Style::Value) if many => Shape::Repeat,
         (false, _) => Shape::Option,
     };
+    let secret = at.switch("secret")?.unwrap_or(false) || is_secret(&name);
     Ok(Parameter {
         kind,
         items,
         description: at.text("description")?,
         required: at.switch("required")?.unwrap_or(false),
-        default: at.get("default").cloned(),
+        secret,
+        // It may be the secret itself.
+        default: at.get("default").filter(|_| !secret).cloned(),
         choices: match at.get("enum") {
             None => None,
             Some(Value::Array(choices)) if !choices.is_empty() => Some(choices.clone()),

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -34,7 +35,7 @@ pub(super) struct Describer {
     executor: Executor,
     probe: PathBuf,
     scratch: PathBuf,
-    timeout: Duration,
+    timeout: Mutex<Duration>,
     next: AtomicU64,
     cancel: CancellationToken,
 }
@@ -69,7 +70,7 @@ impl Describer {
             probe: cache.join("probe"),
             // Two daemons of one user may share a cache.
             scratch: cache.join("scratch").join(std::process::id().to_string()),
-            timeout,
+            timeout: Mutex::new(timeout),
             next: AtomicU64::new(0),
             cancel,
         };
@@ -79,6 +80,15 @@ impl Describer {
         fs::write(&new, PROBE)?;
         fs::rename(new, describer.probe.join("sitecustomize.py"))?;
         Ok(describer)
+    }
+
+    /// Holds for whoever is asked from now on.
+    pub(super) fn set_timeout(&self, timeout: Duration) {
+        *self.timeout.lock().unwrap_or_else(PoisonError::into_inner) = timeout;
+    }
+
+    fn timeout(&self) -> Duration {
+        *self.timeout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks one plugin; the error is the reason to show.
@@ -186,7 +196,7 @@ impl Describer {
             environment: self.environment(environment.clone(), probed.then_some(&report)).into_pairs(),
             directory,
             stdin: None,
-            timeout: Some(self.timeout),
+            timeout: Some(self.timeout()),
             output: OUTPUT,
         };
         let outcome = self.executor.probe(invocation, &self.cancel).await;
@@ -199,7 +209,9 @@ impl Describer {
         })?;
         let asked = words.join(" ");
         match outcome.end {
-            End::TimedOut => Err(format!("did not answer `{asked}` within {} s", self.timeout.as_secs_f64())),
+            End::TimedOut => {
+                Err(format!("did not answer `{asked}` within {} s", self.timeout().as_secs_f64()))
+            }
             End::Flooded => Err(format!("wrote more than {} MiB when asked `{asked}`", OUTPUT.ceiling >> 20)),
             End::Cancelled => Err("the daemon is stopping".to_owned()),
             end => Ok(Said {

@@ -22,7 +22,8 @@ use super::model::Description;
 use super::scan::{self, Interpreters, Located};
 use super::store::Store;
 use super::watch::Watch;
-use super::{Catalog, Plugin, PluginState, Settings, digest};
+use super::{Catalog, Plugin, PluginState, digest};
+use crate::config::{Config, Current};
 use crate::executor::{End, Executor, Invocation, OutputLimit};
 
 /// Results that come this close together make one catalog.
@@ -49,12 +50,17 @@ impl CatalogHandle {
 /// Describes plugins and publishes catalogs.
 #[derive(Debug)]
 pub(crate) struct Discovery {
-    settings: Arc<Settings>,
+    current: Current,
+    /// The configuration that the catalog was made under.
+    settings: Arc<Config>,
+    /// The configuration is newer than what the catalog holds.
+    stale: bool,
+    python: Option<PathBuf>,
     executor: Executor,
     describer: Arc<Describer>,
     store: Store,
     publisher: watch::Sender<Arc<Catalog>>,
-    requests: mpsc::Receiver<Reply>,
+    requests: mpsc::Receiver<Request>,
     cancel: CancellationToken,
 }
 
@@ -64,7 +70,13 @@ type States = BTreeMap<String, PluginState>;
 
 /// What a rescan changed, or why there was none.
 pub(crate) type Answer = Result<Changes, RescanError>;
-type Reply = oneshot::Sender<Answer>;
+
+#[derive(Debug)]
+struct Request {
+    /// Only say what would change.
+    plan: bool,
+    reply: oneshot::Sender<Answer>,
+}
 
 /// Rescans that may wait to be asked for.
 const WAITING: usize = 64;
@@ -83,14 +95,23 @@ pub(crate) enum RescanError {
 /// Asks for rescans.
 #[derive(Debug, Clone)]
 pub(crate) struct Rescans {
-    requests: mpsc::Sender<Reply>,
+    requests: mpsc::Sender<Request>,
 }
 
 impl Rescans {
     /// Asks for a rescan; requests that wait together are answered by one. Dropping the answer does not stop it.
     pub(crate) fn request(&self) -> Result<oneshot::Receiver<Answer>, RescanError> {
+        self.send(false)
+    }
+
+    /// Asks what a rescan would change.
+    pub(crate) fn plan(&self) -> Result<oneshot::Receiver<Answer>, RescanError> {
+        self.send(true)
+    }
+
+    fn send(&self, plan: bool) -> Result<oneshot::Receiver<Answer>, RescanError> {
         let (reply, answer) = oneshot::channel();
-        self.requests.try_send(reply).map_err(|error| match error {
+        self.requests.try_send(Request { plan, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => RescanError::Busy,
             mpsc::error::TrySendError::Closed(_) => RescanError::Stopping,
         })?;
@@ -100,10 +121,11 @@ impl Rescans {
 
 impl Discovery {
     pub(crate) fn new(
-        settings: Settings,
+        current: Current,
         executor: Executor,
         cancel: CancellationToken,
     ) -> std::io::Result<(Self, CatalogHandle, Rescans)> {
+        let settings = current.get();
         let describer = Describer::new(
             executor.clone(),
             &settings.paths.cache,
@@ -114,7 +136,10 @@ impl Discovery {
         let (sender, requests) = mpsc::channel(WAITING);
         let discovery = Self {
             store: Store::new(&settings.paths.cache),
-            settings: Arc::new(settings),
+            current,
+            settings,
+            stale: false,
+            python: None,
             executor,
             describer: Arc::new(describer),
             publisher,
@@ -130,12 +155,9 @@ impl Discovery {
         let started = Instant::now();
         let mut watch = Watch::start();
         watch.follow(BTreeSet::from([self.settings.plugins.directory.clone()]));
-        let python = self.python().await;
-        if python.is_none() {
-            tracing::warn!("no python3 was found: plugins that need one are listed as failed");
-        }
+        self.find_python().await;
         let mut states = States::new();
-        match self.describe_all(&states, python.as_ref()) {
+        match self.describe_all(&states) {
             Ok((tasks, pending)) => {
                 states = pending;
                 self.start(&mut states, tasks, started, ready).await;
@@ -149,22 +171,23 @@ impl Discovery {
         }
         loop {
             watch.follow(self.directories(&states));
-            let reply = tokio::select! {
+            let request = tokio::select! {
                 request = self.requests.recv() => request,
                 () = watch.settled() => None,
                 () = self.cancel.cancelled() => return,
             };
-            let mut replies = Vec::from_iter(reply);
+            let mut requests = Vec::from_iter(request);
             while let Ok(more) = self.requests.try_recv() {
-                replies.push(more);
+                requests.push(more);
             }
-            let changes = self.rescan(&mut states, python.as_ref()).await;
+            let plan = !requests.is_empty() && requests.iter().all(|request| request.plan);
+            let changes = self.rescan(&mut states, plan).await;
             if let Err(error) = &changes {
                 tracing::error!("{error}");
             }
-            for reply in replies {
+            for request in requests {
                 // Whoever asked may have gone away.
-                let _gone = reply.send(changes.clone());
+                let _gone = request.reply.send(changes.clone());
             }
         }
     }
@@ -189,9 +212,18 @@ impl Discovery {
         }
     }
 
-    /// Looks at every plugin again, and publishes one new catalog if anything is not as it was.
-    async fn rescan(&self, states: &mut States, python: Option<&PathBuf>) -> Result<Changes, RescanError> {
-        let (mut tasks, mut new) = self.describe_all(states, python)?;
+    /// Looks at every plugin again, and publishes one new catalog if anything is not as it was; a plan only says
+    /// what that would change.
+    async fn rescan(&mut self, states: &mut States, plan: bool) -> Result<Changes, RescanError> {
+        let latest = self.current.get();
+        if !Arc::ptr_eq(&latest, &self.settings) {
+            (self.settings, self.stale) = (latest, true);
+            self.describer.set_timeout(self.settings.plugins.describe_timeout);
+            self.find_python().await;
+        }
+        // What the operator grants may be other than it was, so nobody stays as they are.
+        let nobody = States::new();
+        let (mut tasks, mut new) = self.describe_all(if self.stale { &nobody } else { states })?;
         while let Some(found) = tasks.join_next().await {
             note(&mut new, found);
         }
@@ -201,7 +233,12 @@ impl Discovery {
         if same {
             return Ok(Changes::default());
         }
+        if plan {
+            let planned = Catalog::build(old.generation, new, self.settings.tools.separator);
+            return Ok(Changes::between(&old, &planned));
+        }
         *states = new;
+        self.stale = false;
         self.publish(states);
         let changes = Changes::between(&old, &self.publisher.borrow());
         tracing::info!(
@@ -222,11 +259,7 @@ impl Discovery {
     }
 
     /// Begins to describe every plugin that is in the directory now; `known` ones that did not change stay.
-    fn describe_all(
-        &self,
-        known: &States,
-        python: Option<&PathBuf>,
-    ) -> Result<(JoinSet<Found>, States), RescanError> {
+    fn describe_all(&self, known: &States) -> Result<(JoinSet<Found>, States), RescanError> {
         let directory = &self.settings.plugins.directory;
         let names = scan::names(directory).map_err(|error| RescanError::Unreadable {
             directory: directory.clone(),
@@ -241,7 +274,7 @@ impl Discovery {
                 Some(PluginState::Pending | PluginState::Failed(_)) | None => None,
             };
             states.insert(name.clone(), PluginState::Pending);
-            let (slots, python) = (Arc::clone(&slots), python.cloned());
+            let (slots, python) = (Arc::clone(&slots), self.python.clone());
             let (settings, describer, store) =
                 (Arc::clone(&self.settings), Arc::clone(&self.describer), self.store.clone());
             tasks.spawn(async move {
@@ -254,6 +287,13 @@ impl Discovery {
             });
         }
         Ok((tasks, states))
+    }
+
+    async fn find_python(&mut self) {
+        self.python = self.python().await;
+        if self.python.is_none() {
+            tracing::warn!("no python3 was found: plugins that need one are listed as failed");
+        }
     }
 
     /// The configured interpreter, else `python3` of our PATH: where that is a shim, it is asked who it
@@ -289,7 +329,8 @@ impl Discovery {
 
     fn publish(&self, states: &States) {
         let generation = self.publisher.borrow().generation + 1;
-        let catalog = Catalog::build(generation, states.clone(), self.settings.tools.separator);
+        let mut catalog = Catalog::build(generation, states.clone(), self.settings.tools.separator);
+        catalog.has_python = self.python.is_some();
         for problem in &catalog.problems {
             tracing::warn!(tool = %problem.tool, "{}", problem.message);
         }
@@ -330,7 +371,7 @@ fn note(states: &mut States, found: Result<Found, tokio::task::JoinError>) {
 }
 
 async fn describe(
-    settings: &Arc<Settings>,
+    settings: &Arc<Config>,
     describer: &Describer,
     store: &Store,
     name: &str,

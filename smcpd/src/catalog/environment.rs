@@ -72,6 +72,10 @@ impl Environment {
         self.0.get(OsStr::new(name))
     }
 
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
     pub(crate) fn remove(&mut self, name: &str) {
         self.0.remove(OsStr::new(name));
     }

@@ -128,10 +128,11 @@ fn parameter(action: &Action, level: usize) -> Parameter {
         required: action.required,
         level,
         flag,
+        secret: is_secret(&name),
         ..Parameter::default()
     };
     add_facts(&mut parameter, action);
-    if is_secret(&parameter.name) {
+    if parameter.secret {
         // Its default is often read from the environment.
         return parameter;
     }

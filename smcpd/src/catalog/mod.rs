@@ -20,6 +20,7 @@ mod model;
 mod names;
 mod output;
 mod parser_tree;
+mod progress;
 mod scan;
 mod schema;
 mod store;
@@ -34,23 +35,13 @@ use bytes::Bytes;
 pub(crate) use changes::{Change, Changes};
 pub(crate) use discovery::{CatalogHandle, Discovery, RescanError, Rescans};
 pub(crate) use output::{ErrorCode, ToolOutput, from_error, from_outcome};
+pub(crate) use progress::Progress;
 pub(crate) use tool::{CallContext, Fields, Kind, Plugin, Tool};
 
-use arguments::nearest;
+pub(crate) use arguments::nearest;
 use names::{Index, NotFound};
 
-use crate::config::{self, Separator};
-use crate::paths::Paths;
-
-/// What discovery needs of the configuration.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) paths: Paths,
-    pub(crate) plugins: config::Plugins,
-    pub(crate) tools: config::Tools,
-    pub(crate) execution: config::Execution,
-    pub(crate) plugin: BTreeMap<String, config::Plugin>,
-}
+use crate::config::Separator;
 
 /// Where a plugin stands.
 #[derive(Debug, Clone)]
@@ -77,6 +68,8 @@ impl PluginState {
 pub(crate) struct Problem {
     pub(crate) tool: String,
     pub(crate) message: String,
+    /// There is no such tool because of it.
+    pub(crate) left_out: bool,
 }
 
 /// How many plugins are in which state.
@@ -95,6 +88,8 @@ pub(crate) struct Catalog {
     index: Index,
     plugins: BTreeMap<String, PluginState>,
     pub(crate) problems: Vec<Problem>,
+    /// Whether an interpreter was found for plugins that need one.
+    pub(crate) has_python: bool,
     /// The JSON list of all tools, made once for each set of fields.
     listed: [OnceLock<Bytes>; Fields::ALL.len()],
 }
@@ -126,6 +121,7 @@ impl Catalog {
             index: Index::default(),
             plugins: BTreeMap::new(),
             problems: Vec::new(),
+            has_python: true,
             listed: Default::default(),
         };
         catalog.add(Tool::health(), separator);
@@ -168,7 +164,7 @@ impl Catalog {
             })
         };
         if let Some(message) = error {
-            self.problems.push(Problem { tool: tool.id().to_owned(), message });
+            self.problems.push(Problem { tool: tool.id().to_owned(), message, left_out: true });
             return;
         }
         if wire.len() > names::LONG {
@@ -176,7 +172,7 @@ impl Catalog {
                 "the name `{wire}` has {} letters: Letta takes 48, and some clients add a prefix",
                 wire.len()
             );
-            self.problems.push(Problem { tool: tool.id().to_owned(), message });
+            self.problems.push(Problem { tool: tool.id().to_owned(), message, left_out: false });
         }
         self.index.add(self.tools.len(), wire, tool.plugin_name(), tool.command_name());
         self.tools.push(Arc::new(tool));

@@ -30,6 +30,17 @@ pub(crate) enum Source {
     Epilog,
 }
 
+impl Source {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Contract => "contract",
+            Self::Parser => "parser",
+            Self::HelpText => "help_text",
+            Self::Epilog => "epilog",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Variable {
@@ -59,6 +70,8 @@ pub(crate) struct Command {
     pub(crate) tool_name: Option<String>,
     /// Arguments go to stdin as one JSON object, not on the command line.
     pub(crate) stdin: bool,
+    /// Lines of JSON on stderr may tell its progress.
+    pub(crate) progress: bool,
     pub(crate) timeout: Option<f64>,
     pub(crate) concurrency: Option<u32>,
     /// Nothing is known of its parameters: any are taken.
@@ -92,6 +105,8 @@ pub(crate) struct Parameter {
     pub(crate) items: Option<Type>,
     pub(crate) description: Option<String>,
     pub(crate) required: bool,
+    /// Nobody should see its value.
+    pub(crate) secret: bool,
     pub(crate) default: Option<Value>,
     pub(crate) choices: Option<Vec<Value>>,
     /// Bounds on the number of an array's items.

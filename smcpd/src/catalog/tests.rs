@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::environment::Environment;
 use super::scan::Located;
 use super::*;
-use crate::config::{Execution, Serialize};
+
+use crate::config::{self, Execution, Serialize};
 
 fn execution(serialize: Serialize) -> Execution {
     Execution {

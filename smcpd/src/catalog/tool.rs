@@ -84,6 +84,42 @@ impl Plugin {
         &self.located.name
     }
 
+    pub(crate) fn description(&self) -> &Description {
+        &self.description
+    }
+
+    pub(crate) fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What is run, for people.
+    pub(crate) fn command_line(&self) -> String {
+        let words = self.located.prefix.iter().map(|word| word.to_string_lossy());
+        let program = self.located.program.to_string_lossy();
+        std::iter::once(program).chain(words).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The limit of a command that has none of its own.
+    pub(crate) fn default_timeout(&self) -> Option<Duration> {
+        let narrowed = self.description.timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        [self.timeout, narrowed].into_iter().flatten().min()
+    }
+
+    /// Calls of it that may run at once.
+    pub(crate) fn slots(&self) -> usize {
+        self.lanes.slots.get()
+    }
+
+    /// Whether a call of it would find this variable set.
+    pub(crate) fn has_variable(&self, name: &str) -> bool {
+        self.environment.has(name)
+    }
+
+    /// Whether lines of a command's stderr may be progress.
+    pub(crate) fn reports_progress(&self, command: usize) -> bool {
+        self.description.commands.get(command).is_some_and(|command| command.progress)
+    }
+
     pub(crate) fn directory(&self) -> &std::path::Path {
         &self.located.directory
     }
@@ -154,6 +190,17 @@ impl Tool {
                 .unwrap_or_else(|| format!("{}{}{}", plugin.name(), separator.as_str(), command.name)),
             kind: Kind::Command { plugin: Arc::clone(plugin), index },
         })
+    }
+
+    /// The parameters whose values nobody should see.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::Health => Vec::new(),
+            Kind::Command { plugin, index } => {
+                let parameters = plugin.description.commands[*index].parameters.iter();
+                parameters.filter(|one| one.secret).map(|one| one.name.clone()).collect()
+            }
+        }
     }
 
     /// `plugin.command`

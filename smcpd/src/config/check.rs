@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::file::Seconds;
 use super::layers::{Layers, Origin};
-use super::{Config, ConfigError, Execution, Http, Log, Plugin, Plugins, Sessions, Tools};
+use super::{
+    Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools,
+};
 use crate::auth::{Keys, Policy};
 use crate::paths::Paths;
 
@@ -42,7 +44,18 @@ pub(super) fn check(
             keep: key.whole("log.keep", file.log.keep, 0)?,
         },
         plugin: plugin(&key)?,
+        control: Control {
+            control: rights(&key, "mode", &file.control.mode, "group", file.control.group.as_deref())?,
+            call: rights(
+                &key,
+                "call_mode",
+                &file.control.call_mode,
+                "call_group",
+                file.control.call_group.as_deref(),
+            )?,
+        },
         effective: effective(&layers, &paths),
+        pending: std::collections::BTreeMap::new(),
         paths,
     })
 }
@@ -138,7 +151,12 @@ fn plugins(key: &Key<'_>, paths: &Paths) -> Result<Plugins, ConfigError> {
     if let Some(python) = &plugins.python {
         executable(python).map_err(|message| key.refuse("plugins.python", message))?;
     }
+    if let Some(root) = plugins.roots.iter().find(|root| !root.is_absolute()) {
+        let message = format!("has `{}`: it must be an absolute path", root.display());
+        return Err(key.refuse("plugins.roots", message));
+    }
     Ok(Plugins {
+        roots: plugins.roots.clone(),
         directory: std::path::absolute(&directory).unwrap_or(directory),
         python: plugins.python.clone(),
         startup_wait: key.seconds("plugins.startup_wait", plugins.startup_wait)?,
@@ -162,6 +180,40 @@ fn executable(program: &Path) -> Result<(), String> {
     }
     rustix::fs::access(program, rustix::fs::Access::EXEC_OK)
         .map_err(|error| format!("is `{}`: {error}", program.display()))
+}
+
+/// The owner always has both rights, and nobody may ever execute a socket.
+fn rights(
+    key: &Key<'_>,
+    mode_key: &str,
+    mode: &str,
+    group_key: &str,
+    group: Option<&str>,
+) -> Result<SocketRights, ConfigError> {
+    let at = |name: &str| format!("control.{name}");
+    let parsed = u32::from_str_radix(mode, 8).ok().filter(|mode| mode & !0o666 == 0 && mode & 0o600 == 0o600);
+    let mode = parsed.ok_or_else(|| {
+        key.refuse(&at(mode_key), format!("is `{mode}`: it must be octal, such as \"0660\", and within 0666"))
+    })?;
+    let group = match group {
+        None => None,
+        Some(name) => Some(
+            group_id(name, &std::fs::read_to_string("/etc/group").unwrap_or_default())
+                .ok_or_else(|| key.refuse(&at(group_key), format!("is `{name}`: there is no such group")))?,
+        ),
+    };
+    Ok(SocketRights { mode, group })
+}
+
+/// Finds a group by its name, or takes its number.
+fn group_id(name: &str, groups: &str) -> Option<u32> {
+    if let Ok(number) = name.parse() {
+        return Some(number);
+    }
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok()).flatten()
+    })
 }
 
 fn execution(key: &Key<'_>) -> Result<Execution, ConfigError> {

@@ -18,6 +18,7 @@ pub(super) struct File {
     pub(super) auth: Auth,
     pub(super) sse: Sse,
     pub(super) log: Log,
+    pub(super) control: Control,
     pub(super) plugin: BTreeMap<String, Plugin>,
 }
 
@@ -73,6 +74,7 @@ impl Default for Sessions {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Plugins {
     pub(super) dir: Option<PathBuf>,
+    pub(super) roots: Vec<PathBuf>,
     pub(super) python: Option<PathBuf>,
     pub(super) startup_wait: Seconds,
     pub(super) describe_timeout: Seconds,
@@ -84,6 +86,7 @@ impl Default for Plugins {
     fn default() -> Self {
         Self {
             dir: None,
+            roots: Vec::new(),
             python: None,
             startup_wait: Seconds(2.0),
             describe_timeout: Seconds(10.0),
@@ -155,6 +158,22 @@ pub(super) struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self { level: "info".to_owned(), format: LogFormat::Auto, file: None, keep: 7 }
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Control {
+    /// Octal, as `chmod` has it.
+    pub(super) mode: String,
+    pub(super) group: Option<String>,
+    pub(super) call_mode: String,
+    pub(super) call_group: Option<String>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { mode: "0600".to_owned(), group: None, call_mode: "0600".to_owned(), call_group: None }
     }
 }
 

@@ -2,9 +2,11 @@
 //! the last one wins.
 //!
 //! A [`Config`] that exists is valid. `file` mirrors the file, `layers` lays the sources over one another and
-//! remembers where each value came from, `check` turns the result into checked types.
+//! remembers where each value came from, `check` turns the result into checked types, `current` swaps them while the
+//! daemon runs.
 
 mod check;
+mod current;
 mod file;
 mod layers;
 
@@ -14,6 +16,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(test)]
+pub(crate) use current::for_tests;
+pub(crate) use current::{Current, Difference, Publisher, Reload, ReloadError, Reloads};
 pub(crate) use layers::{Origin, Override};
 
 use crate::auth::Keys;
@@ -34,8 +39,11 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// Settings by plugin name.
     pub(crate) plugin: BTreeMap<String, Plugin>,
+    pub(crate) control: Control,
     /// Every effective value with where it came from, for `--check`.
     pub(crate) effective: Vec<(String, String, Origin)>,
+    /// Values that were read since, and that a restart would bring.
+    pub(crate) pending: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone)]
@@ -69,6 +77,8 @@ pub(crate) struct Sessions {
 #[derive(Debug, Clone)]
 pub(crate) struct Plugins {
     pub(crate) directory: PathBuf,
+    /// Plugins may be linked from below these alone; empty: from anywhere.
+    pub(crate) roots: Vec<PathBuf>,
     pub(crate) python: Option<PathBuf>,
     pub(crate) startup_wait: Duration,
     pub(crate) describe_timeout: Duration,
@@ -163,6 +173,21 @@ pub(crate) enum LogFormat {
     Pretty,
     Json,
     Journald,
+}
+
+/// Who may open the sockets.
+#[derive(Debug, Clone)]
+pub(crate) struct Control {
+    pub(crate) control: SocketRights,
+    pub(crate) call: SocketRights,
+}
+
+/// The file mode of a socket, and the group it is given to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SocketRights {
+    pub(crate) mode: u32,
+    /// A name or a number; `None` leaves the daemon's own.
+    pub(crate) group: Option<u32>,
 }
 
 /// What the operator grants one plugin.

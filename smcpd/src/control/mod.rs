@@ -1,28 +1,42 @@
 //! The operator's door: the control socket, and the call socket beside it that offers tools alone.
 //!
-//! `socket` binds and accepts, `requests` answers. What a socket offers is said by its [`smcp_control::Access`]; whoever may open
-//! it is the file system's to say. Every change is logged with the peer's credentials.
+//! `socket` binds and accepts, `requests` answers, `follow` answers bit by bit, `doctor` judges, `shown` says things
+//! in frames. What a socket offers is said by its [`smcp_control::Access`]; whoever may open it is the file system's
+//! to say. Every change is audited with the peer's credentials.
 
+mod doctor;
+mod follow;
 mod requests;
+mod shown;
 mod socket;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
+
+use interprocess::local_socket::tokio::Stream;
+use tokio::io::{BufReader, ReadHalf, WriteHalf};
 
 pub(crate) use socket::{ControlError, Sockets};
 
+use crate::audit::Audit;
+use crate::auth::Caller;
 use crate::catalog::Rescans;
-use crate::protocol::Service;
+use crate::config::{Current, Reloads};
+use crate::logging;
+use crate::protocol::{Peer, Revision, Service};
+use crate::recent::Recent;
 
 /// What the requests are about.
 #[derive(Debug)]
 pub(crate) struct Control {
     pub(crate) service: Arc<Service>,
     pub(crate) rescans: Rescans,
+    pub(crate) reloads: Reloads,
+    pub(crate) current: Current,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) logs: Arc<Recent<logging::Record>>,
     /// Where HTTP is served.
     pub(crate) address: Option<SocketAddr>,
-    pub(crate) plugins: PathBuf,
 }
 
 /// Whoever is at the other end of a connection.
@@ -31,3 +45,13 @@ struct Operator {
     uid: u32,
     pid: Option<i32>,
 }
+
+impl Operator {
+    fn peer(self) -> Peer {
+        Peer { session: None, revision: Revision::LATEST, caller: Caller::User(self.uid), agent: None }
+    }
+}
+
+/// The two directions of a connection.
+type Input = BufReader<ReadHalf<Stream>>;
+type Output = WriteHalf<Stream>;

@@ -1,86 +1,53 @@
-//! Answers requests of the control socket.
+//! Answers requests of the control socket: each in one reply.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use smcp_control::{
-    CallInfo, Change, Changes, PluginCounts, PluginInfo, PluginState, Refusal, RefusalCode, Reply, Request,
-    SessionInfo, Status, ToolInfo,
+    Activity, CallInfo, Cause, PluginCounts, PluginState, Refusal, RefusalCode, Reloaded, Reply, Status,
 };
-use tokio_util::sync::CancellationToken;
 
-use super::{Control, Operator};
-use crate::auth::Caller;
-use crate::catalog::{self, ErrorCode, Fields, FindError, RescanError, Tool, ToolOutput};
-use crate::protocol::{Peer, Revision};
+use super::{Control, Operator, doctor, shown};
+use crate::catalog::{self, RescanError};
+use crate::config::{Difference, ReloadError};
+
+/// An audited object is shown to people; nobody needs more of it.
+const OBJECT: usize = 500;
 
 impl Control {
-    /// Carries out one request. Dropping the future ends what it waits for.
-    pub(super) async fn answer(&self, operator: Operator, request: Request) -> Reply {
-        match request {
-            Request::Health => Reply::Health { health: self.service.health().body },
-            Request::Tools => Reply::Tools { tools: self.tools() },
-            Request::Call { tool, arguments } => self.call(operator, &tool, &arguments).await,
-            Request::Status => Reply::Status(self.status()),
-            Request::Plugins => Reply::Plugins { plugins: self.plugins() },
-            Request::Rescan => {
-                self.audit(operator, "rescan", "");
-                self.rescan().await
-            }
-            Request::Sessions => Reply::Sessions { sessions: self.sessions() },
-            Request::Calls => Reply::Calls { calls: self.calls() },
-            Request::Cancel { call } => {
-                self.audit(operator, "cancel", &call);
-                match self.service.running().cancel(&call) {
-                    true => Reply::Done,
-                    false => refused(
-                        RefusalCode::NotFound,
-                        format!("no call `{call}` is running"),
-                        Some("see `smcpctl calls`"),
-                    ),
-                }
-            }
-        }
+    pub(super) fn health(&self) -> Reply {
+        Reply::Health { health: self.service.health().body }
     }
 
-    /// Each change made through this door, with who asked for it.
-    fn audit(&self, operator: Operator, action: &str, object: &str) {
-        tracing::info!(uid = operator.uid, pid = operator.pid, action, object, "control");
+    pub(super) fn tools(&self) -> Reply {
+        Reply::Tools { tools: self.service.catalog().tools().iter().map(|tool| shown::tool(tool)).collect() }
     }
 
-    fn tools(&self) -> Vec<ToolInfo> {
-        self.service.catalog().tools().iter().map(|tool| tool_info(tool)).collect()
-    }
-
-    async fn call(&self, operator: Operator, name: &str, arguments: &Map<String, Value>) -> Reply {
-        let tool = match self.service.catalog().find(name) {
-            Ok(tool) => tool,
-            Err(error @ (FindError::Unknown { .. } | FindError::Ambiguous { .. })) => {
-                return refused(RefusalCode::NotFound, error.to_string(), Some("see `smcpctl tools`"));
-            }
+    /// Each change made through this door, with who asked for it and what came of it.
+    fn audit(&self, operator: Operator, action: &str, object: &str, reply: &Reply) {
+        let outcome = match reply {
+            Reply::Refused(refusal) => refusal.message.as_str(),
+            _ => "ok",
         };
-        let peer = Peer {
-            session: None,
-            revision: Revision::LATEST,
-            caller: Caller::User(operator.uid),
-            agent: None,
-        };
-        let output = self.service.call_tool(&peer, &tool, arguments, None, &CancellationToken::new()).await;
-        let output = output.unwrap_or_else(|reason| ToolOutput::failed(ErrorCode::InvalidArguments, reason));
-        Reply::Called { result: output.into_result() }
+        let short = |text: &str| text.chars().take(OBJECT).collect::<String>();
+        self.audit.note(operator.uid, operator.pid, &short(action), &short(object), outcome);
     }
 
-    fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Reply {
         let health = self.service.health();
         let catalog = self.service.catalog();
+        let config = self.current.get();
         let plugins = catalog.plugin_counts();
         let number = |key: &str| health.body["calls"][key].as_u64().unwrap_or_default();
         let count = |key: &str| usize::try_from(number(key)).unwrap_or(usize::MAX);
-        Status {
+        Reply::Status(Status {
             status: health.status.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            uptime_seconds: health.body["uptime_seconds"].as_u64().unwrap_or_default(),
+            uptime_seconds: uptime(&health.body),
             address: self.address.map(|address| address.to_string()),
-            plugins_directory: self.plugins.display().to_string(),
+            plugins_directory: config.plugins.directory.display().to_string(),
+            plugins_roots: config.plugins.roots.iter().map(|root| root.display().to_string()).collect(),
+            state_directory: config.paths.state.display().to_string(),
+            uid: rustix::process::geteuid().as_raw(),
             plugins: PluginCounts {
                 described: plugins.described,
                 pending: plugins.pending,
@@ -92,86 +59,171 @@ impl Control {
             calls_waiting: count("waiting"),
             calls_ok: number("ok"),
             calls_failed: number("failed"),
+        })
+    }
+
+    pub(super) fn plugins(&self) -> Reply {
+        let catalog = self.service.catalog();
+        let plugins = catalog.plugins().iter();
+        Reply::Plugins {
+            plugins: plugins.map(|(name, state)| shown::plugin(&catalog, name, state)).collect(),
         }
     }
 
-    fn plugins(&self) -> Vec<PluginInfo> {
+    pub(super) fn plugin(&self, name: &str) -> Reply {
         let catalog = self.service.catalog();
-        let tools_of =
-            |name: &str| catalog.tools().iter().filter(|tool| tool.plugin_name() == Some(name)).count();
-        let info = |(name, state): (&String, &catalog::PluginState)| {
-            let (state, directory, reason) = match state {
-                catalog::PluginState::Pending => (PluginState::Pending, None, None),
-                catalog::PluginState::Failed(reason) => (PluginState::Failed, None, Some(reason.clone())),
-                catalog::PluginState::Described(plugin) => {
-                    (PluginState::Described, Some(plugin.directory().display().to_string()), None)
-                }
-            };
-            PluginInfo { name: name.clone(), state, directory, tools: tools_of(name), reason }
-        };
-        catalog.plugins().iter().map(info).collect()
+        match catalog.plugins().get_key_value(name) {
+            Some((name, state)) => Reply::Plugin(shown::plugin_detail(&catalog, name, state)),
+            None => {
+                let known: Vec<&str> = catalog.plugins().keys().map(String::as_str).collect();
+                let near = catalog::nearest(name, known.iter().map(|name| (*name).to_owned()));
+                let hint = near.map_or_else(
+                    || "see `smcpctl plugin list`".to_owned(),
+                    |near| format!("did you mean `{near}`? see `smcpctl plugin list`"),
+                );
+                refused(RefusalCode::NotFound, format!("no plugin is called `{}`", short(name)), Some(&hint))
+            }
+        }
     }
 
-    async fn rescan(&self) -> Reply {
-        let changes = match self.rescans.request() {
+    /// A link that was made or removed is what gets audited; the rescan only follows from it.
+    pub(super) async fn rescan(&self, operator: Operator, plan: bool, cause: Option<Cause>) -> Reply {
+        let asked = if plan { self.rescans.plan() } else { self.rescans.request() };
+        let changes = match asked {
             Ok(answer) => answer.await.unwrap_or(Err(RescanError::Stopping)),
             Err(error) => Err(error),
         };
-        match changes {
-            Ok(changes) => Reply::Changes(in_frame(changes)),
-            Err(error @ RescanError::Busy) => {
-                refused(RefusalCode::Busy, error.to_string(), Some("try again"))
+        let reply = match changes {
+            Ok(changes) => Reply::Changes(shown::changes(changes)),
+            Err(error) => rescan_refused(&error),
+        };
+        match cause {
+            Some(cause) => self.audit(operator, &cause.action, &cause.object, &reply),
+            None if plan => {}
+            None => self.audit(operator, "rescan", "", &reply),
+        }
+        reply
+    }
+
+    pub(super) async fn reload(&self, operator: Operator, plan: bool) -> Reply {
+        let values = match self.reloads.request(plan).await {
+            Ok(values) => values,
+            Err(error) => {
+                let reply = reload_refused(&error);
+                if !plan {
+                    self.audit(operator, "reload", "", &reply);
+                }
+                return reply;
             }
-            Err(error @ (RescanError::Unreadable { .. } | RescanError::Stopping)) => {
-                refused(RefusalCode::Failed, error.to_string(), None)
+        };
+        let keys: Vec<&str> = values.iter().map(|value| value.key.as_str()).collect();
+        let object = keys.join(" ");
+        let values: Vec<_> = values.iter().map(shown::value_change as fn(&Difference) -> _).collect();
+        let mut reloaded = Reloaded { values, ..Reloaded::default() };
+        if plan {
+            return Reply::Reloaded(reloaded);
+        }
+        let answer = match self.rescans.request() {
+            Ok(answer) => answer.await.unwrap_or(Err(RescanError::Stopping)),
+            Err(error) => Err(error),
+        };
+        let reply = match answer {
+            Ok(changes) => {
+                reloaded.changes = shown::changes(changes);
+                Reply::Reloaded(reloaded)
             }
+            Err(error) => rescan_refused(&error),
+        };
+        self.audit(operator, "reload", &object, &reply);
+        reply
+    }
+
+    pub(super) fn config(&self) -> Reply {
+        Reply::Config { values: shown::config(&self.current.get()) }
+    }
+
+    pub(super) fn doctor(&self) -> Reply {
+        Reply::Findings { findings: doctor::examine(self) }
+    }
+
+    pub(super) fn sessions(&self) -> Reply {
+        let sessions = self.service.sessions().all();
+        Reply::Sessions { sessions: sessions.iter().map(|session| shown::session(session)).collect() }
+    }
+
+    fn running(&self) -> Vec<CallInfo> {
+        self.service.running().all().into_iter().map(|(id, call)| shown::call(id, &call)).collect()
+    }
+
+    pub(super) fn calls(&self) -> Reply {
+        Reply::Calls { calls: self.running() }
+    }
+
+    pub(super) fn cancel(&self, operator: Operator, call: &str) -> Reply {
+        let reply = match self.service.running().cancel(call) {
+            true => Reply::Done,
+            false => refused(
+                RefusalCode::NotFound,
+                format!("no call `{}` is running", short(call)),
+                Some("see `smcpctl calls`"),
+            ),
+        };
+        self.audit(operator, "cancel", call, &reply);
+        reply
+    }
+
+    pub(super) fn activity(&self) -> Reply {
+        let metrics = self.service.metrics();
+        let calls = metrics.calls();
+        Reply::Activity(Activity {
+            uptime_seconds: metrics.uptime().as_secs(),
+            sessions: self.service.sessions().count(),
+            calls_ok: calls.ok,
+            calls_failed: calls.failed,
+            lanes: self.service.lanes().iter().map(shown::lane).collect(),
+            calls: self.running(),
+            tools: metrics.tools(std::time::Instant::now()).iter().map(shown::figures).collect(),
+        })
+    }
+}
+
+fn uptime(health: &Value) -> u64 {
+    health["uptime_seconds"].as_u64().unwrap_or_default()
+}
+
+fn rescan_refused(error: &RescanError) -> Reply {
+    match error {
+        RescanError::Busy => refused(RefusalCode::Busy, error.to_string(), Some("try again")),
+        RescanError::Unreadable { .. } | RescanError::Stopping => {
+            refused(RefusalCode::Failed, error.to_string(), None)
         }
     }
+}
 
-    fn sessions(&self) -> Vec<SessionInfo> {
-        let sessions = self.service.sessions().all();
-        let info = |session: &std::sync::Arc<crate::protocol::Session>| SessionInfo {
-            id: session.short_id().to_owned(),
-            transport: session.transport().to_string(),
-            revision: session.revision().as_str().to_owned(),
-            caller: session.caller().to_string(),
-            in_flight: session.in_flight(),
-        };
-        sessions.iter().map(info).collect()
-    }
-
-    fn calls(&self) -> Vec<CallInfo> {
-        let info = |(id, call): (String, crate::protocol::Call)| CallInfo {
-            id,
-            tool: call.tool,
-            caller: call.caller.to_string(),
-            milliseconds: u64::try_from(call.since.elapsed().as_millis()).unwrap_or(u64::MAX),
-        };
-        self.service.running().all().into_iter().map(info).collect()
+fn reload_refused(error: &ReloadError) -> Reply {
+    match error {
+        ReloadError::Refused(_) => {
+            refused(RefusalCode::Invalid, error.to_string(), Some("mend it, then reload again"))
+        }
+        ReloadError::Busy => refused(RefusalCode::Busy, error.to_string(), Some("try again")),
+        ReloadError::Stopping => refused(RefusalCode::Failed, error.to_string(), None),
     }
 }
 
-fn tool_info(tool: &Tool) -> ToolInfo {
-    let mut listed = tool.to_json(Fields::Plain);
-    ToolInfo {
-        id: tool.id().to_owned(),
-        name: tool.wire_name().to_owned(),
-        plugin: tool.plugin_name().map(str::to_owned),
-        description: listed["description"].as_str().unwrap_or_default().to_owned(),
-        input_schema: listed["inputSchema"].take(),
-    }
+/// A name as an answer repeats it.
+fn short(text: &str) -> String {
+    text.chars().take(80).collect()
 }
 
-fn in_frame(changes: catalog::Changes) -> Changes {
-    let change = |change: catalog::Change| Change { tool: change.tool, parameters: change.parameters };
-    Changes {
-        added: changes.added,
-        removed: changes.removed,
-        changed: changes.changed.into_iter().map(change).collect(),
-        failed: changes.failed,
-    }
-}
-
-fn refused(code: RefusalCode, message: String, hint: Option<&str>) -> Reply {
+pub(super) fn refused(code: RefusalCode, message: String, hint: Option<&str>) -> Reply {
     Reply::Refused(Refusal { code, message, hint: hint.map(str::to_owned) })
+}
+
+/// The frames' word for a state of the catalog's.
+pub(super) fn state(state: &catalog::PluginState) -> PluginState {
+    match state {
+        catalog::PluginState::Pending => PluginState::Pending,
+        catalog::PluginState::Failed(_) => PluginState::Failed,
+        catalog::PluginState::Described(_) => PluginState::Described,
+    }
 }

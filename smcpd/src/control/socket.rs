@@ -1,7 +1,7 @@
 //! Binds the sockets and carries the conversations.
 
 use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,16 @@ use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use smcp_control::{
-    Access, CALL_SOCKET, CONTROL_SOCKET, Hello, PROTOCOL, Refusal, RefusalCode, Reply, Request, WireError,
-    read, write,
+    Access, CALL_SOCKET, CONTROL_SOCKET, Hello, PROTOCOL, RefusalCode, Reply, Request, WireError, read, write,
 };
 use tokio::io::BufReader;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use super::{Control, Operator};
+use super::requests::refused;
+use super::{Control, Input, Operator, Output};
+use crate::config::{self, SocketRights};
+use crate::protocol::lines;
 use crate::shutdown::Shutdown;
 
 /// Conversations at once; one more waits.
@@ -46,12 +48,10 @@ pub(crate) enum ControlError {
 
 impl Sockets {
     /// Binds both sockets in `directory`. A living daemon's socket is never displaced, a dead one's is removed.
-    pub(crate) async fn bind(directory: &Path) -> Result<Self, ControlError> {
-        let mut listeners = Vec::new();
-        for (name, access) in [(CONTROL_SOCKET, Access::Control), (CALL_SOCKET, Access::Call)] {
-            listeners.push((bind(&directory.join(name)).await?, access));
-        }
-        Ok(Self { listeners })
+    pub(crate) async fn bind(directory: &Path, rights: &config::Control) -> Result<Self, ControlError> {
+        let control = bind(&directory.join(CONTROL_SOCKET), &rights.control).await?;
+        let call = bind(&directory.join(CALL_SOCKET), &rights.call).await?;
+        Ok(Self { listeners: vec![(control, Access::Control), (call, Access::Call)] })
     }
 
     /// Serves until everything is to end.
@@ -64,7 +64,8 @@ impl Sockets {
     }
 }
 
-async fn bind(path: &Path) -> Result<Listener, ControlError> {
+/// Nobody else can open the socket before it has its group and mode.
+async fn bind(path: &Path, rights: &SocketRights) -> Result<Listener, ControlError> {
     let failed = |source| ControlError::Bind { path: path.to_owned(), source };
     let name = || path.to_fs_name::<GenericFilePath>();
     if let Ok(found) = std::fs::symlink_metadata(path) {
@@ -77,7 +78,10 @@ async fn bind(path: &Path) -> Result<Listener, ControlError> {
         std::fs::remove_file(path).map_err(failed)?;
     }
     let options = ListenerOptions::new().name(name().map_err(failed)?).mode(0o600);
-    options.create_tokio().map_err(failed)
+    let listener = options.create_tokio().map_err(failed)?;
+    std::os::unix::fs::chown(path, None, rights.group).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(rights.mode)).map_err(failed)?;
+    Ok(listener)
 }
 
 async fn accept(listener: Listener, access: Access, control: Arc<Control>, shutdown: Shutdown) {
@@ -118,44 +122,79 @@ async fn accept(listener: Listener, access: Access, control: Arc<Control>, shutd
 async fn converse(stream: Stream, access: Access, control: &Control) -> Result<(), WireError> {
     let credentials = stream.peer_creds()?;
     let operator = Operator { uid: credentials.euid().unwrap_or(u32::MAX), pid: credentials.pid() };
-    let mut stream = BufReader::new(stream);
+    let (input, mut output) = tokio::io::split(stream);
+    let mut input: Input = BufReader::new(input);
     let hello = Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), access };
-    send(&mut stream, &hello).await?;
+    send(&mut output, &hello).await?;
     loop {
-        let request = match tokio::time::timeout(IDLE, read::<Request>(&mut stream)).await {
+        let request = match tokio::time::timeout(IDLE, read::<Request>(&mut input)).await {
             Err(_) | Ok(Ok(None)) => return Ok(()),
             Ok(Ok(Some(request))) => request,
             Ok(Err(WireError::Malformed(reason))) => {
-                send(&mut stream, &unknown(&reason)).await?;
+                send(&mut output, &unknown(&reason)).await?;
                 continue;
             }
             Ok(Err(error)) => return Err(error),
         };
-        let reply = if request.access() > access {
-            not_permitted()
-        } else {
-            tokio::select! {
-                reply = control.answer(operator, request) => reply,
-                // A client that closes the connection, or talks out of turn, no longer waits for the answer.
-                _ = tokio::io::AsyncBufReadExt::fill_buf(&mut stream) => return Ok(()),
-            }
+        if request.access() > access {
+            send(&mut output, &not_permitted()).await?;
+            continue;
+        }
+        if request == Request::Stdio {
+            send(&mut output, &Reply::Done).await?;
+            let caller = operator.peer().caller;
+            return lines::serve(Arc::clone(&control.service), caller, input, output)
+                .await
+                .map_err(WireError::Io);
+        }
+        let reply = tokio::select! {
+            reply = answer(control, operator, request, &mut output) => reply?,
+            // A client that closes the connection, or talks out of turn, no longer waits for the answer.
+            _ = tokio::io::AsyncBufReadExt::fill_buf(&mut input) => return Ok(()),
         };
-        match send(&mut stream, &reply).await {
-            Err(WireError::TooLarge) => send(&mut stream, &too_large()).await?,
+        match send(&mut output, &reply).await {
+            Err(WireError::TooLarge) => send(&mut output, &too_large()).await?,
             sent => sent?,
         }
     }
 }
 
-async fn send(stream: &mut BufReader<Stream>, frame: &impl serde::Serialize) -> Result<(), WireError> {
-    match tokio::time::timeout(WRITING, write(stream, frame)).await {
+/// Carries out one request, and returns the last reply to it. Dropping the future ends what it waits for.
+async fn answer(
+    control: &Control,
+    operator: Operator,
+    request: Request,
+    output: &mut Output,
+) -> Result<Reply, WireError> {
+    Ok(match request {
+        Request::Health => control.health(),
+        Request::Tools => control.tools(),
+        Request::Call { tool, arguments, follow } => {
+            return control.call(operator, &tool, &arguments, follow, output).await;
+        }
+        // The conversation has become another one before it comes here.
+        Request::Stdio => Reply::Done,
+        Request::Status => control.status(),
+        Request::Plugins => control.plugins(),
+        Request::Plugin { name } => control.plugin(&name),
+        Request::Rescan { plan, cause } => control.rescan(operator, plan, cause).await,
+        Request::Reload { plan } => control.reload(operator, plan).await,
+        Request::Config => control.config(),
+        Request::Doctor => control.doctor(),
+        Request::Sessions => control.sessions(),
+        Request::Calls => control.calls(),
+        Request::Cancel { call } => control.cancel(operator, &call),
+        Request::Activity => control.activity(),
+        Request::Logs { lines, follow } => return control.logs(lines, follow, output).await,
+        Request::Audit { lines, follow } => return control.audited(lines, follow, output).await,
+    })
+}
+
+pub(super) async fn send(output: &mut Output, frame: &impl serde::Serialize) -> Result<(), WireError> {
+    match tokio::time::timeout(WRITING, write(output, frame)).await {
         Ok(written) => written,
         Err(_) => Err(WireError::Io(io::ErrorKind::TimedOut.into())),
     }
-}
-
-fn refused(code: RefusalCode, message: String, hint: Option<&str>) -> Reply {
-    Reply::Refused(Refusal { code, message, hint: hint.map(str::to_owned) })
 }
 
 fn unknown(reason: &str) -> Reply {

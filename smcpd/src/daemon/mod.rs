@@ -1,6 +1,7 @@
 //! The composition root: builds the parts in order, hands each what it uses, and takes them down in reverse.
 
 mod flags;
+mod reload;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,11 +12,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::catalog::{CatalogHandle, Discovery, Rescans, Settings};
-use crate::config::{Config, ConfigError, Sources};
+use crate::audit::Audit;
+use crate::catalog::{CatalogHandle, Discovery, Rescans};
+use crate::config::{Config, ConfigError, Publisher, Reloads};
 use crate::control::{Control, ControlError, Sockets};
-use crate::executor::{Executor, Limits, launch};
-use crate::paths::{self, Mode};
+use crate::executor::{Executor, launch};
+use crate::paths;
 use crate::protocol::Service;
 use crate::shutdown::Shutdown;
 use crate::{logging, notify, transport};
@@ -61,7 +63,7 @@ pub fn main() -> ExitCode {
         return launch::main(arguments);
     }
     let flags = Flags::parse();
-    match run(&flags) {
+    match run(flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
@@ -81,12 +83,8 @@ fn report(error: &DaemonError) {
     eprintln!("smcpd: {text}");
 }
 
-fn run(flags: &Flags) -> Result<(), DaemonError> {
-    let mode = if flags.system { Mode::System } else { Mode::User };
-    let environment = |name: &str| std::env::var_os(name);
-    let sources =
-        Sources { mode, file: flags.config.as_deref(), environment: &environment, flags: flags.overrides() };
-    let config = Config::load(sources)?;
+fn run(flags: Flags) -> Result<(), DaemonError> {
+    let config = reload::load(&flags)?;
     if flags.check {
         print_effective(&config);
         return Ok(());
@@ -94,14 +92,14 @@ fn run(flags: &Flags) -> Result<(), DaemonError> {
     // Keys are in this process's memory: neither a core dump nor a plugin of the same user may read it.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .map_err(DaemonError::Dumpable)?;
-    let _logging = logging::start(&config.log)?;
+    let log = Arc::new(logging::start(&config.log)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|source| DaemonError::Start { what: "runtime", source })?;
     runtime.block_on(async {
         // The main thread only waits: programs are started from worker threads, which live as long as this.
-        let daemon = runtime.spawn(daemon(config, flags.stdio));
+        let daemon = runtime.spawn(daemon(Arc::new(flags), config, Arc::clone(&log)));
         daemon.await.unwrap_or_else(|error| {
             Err(DaemonError::Start { what: "daemon", source: std::io::Error::other(error) })
         })
@@ -116,7 +114,7 @@ fn print_effective(config: &Config) {
     }
 }
 
-async fn daemon(config: Config, stdio: bool) -> Result<(), DaemonError> {
+async fn daemon(flags: Arc<Flags>, config: Config, log: Arc<logging::Guard>) -> Result<(), DaemonError> {
     let started = Instant::now();
     let start = |what| move |source| DaemonError::Start { what, source };
     for directory in [&config.plugins.directory, &config.paths.state, &config.paths.cache] {
@@ -129,68 +127,65 @@ async fn daemon(config: Config, stdio: bool) -> Result<(), DaemonError> {
         );
     }
     let shutdown = Shutdown::default();
-    let executor = Executor::start(Limits {
-        max_concurrent: config.execution.max_concurrent,
-        queue: config.execution.queue,
-        grace: config.execution.grace,
-    })
-    .map_err(start("executor"))?;
+    let executor = Executor::start(reload::limits(&config)).map_err(start("executor"))?;
     // Bound before anything is described: a client that comes early waits instead of being refused.
-    let listener = match stdio {
-        true => None,
-        false => Some(transport::Listener::bind(&config.http).await?),
-    };
     // A server on stdio belongs to its client alone.
-    let sockets = match stdio {
-        true => None,
-        false => Some(Sockets::bind(&config.paths.runtime).await?),
+    let (listener, sockets) = match flags.stdio {
+        true => (None, None),
+        false => {
+            let listener = transport::Listener::bind(&config.http).await?;
+            (Some(listener), Some(Sockets::bind(&config.paths.runtime, &config.control).await?))
+        }
     };
+    let (publisher, current) = Publisher::new(config);
     let describing = CancellationToken::new();
-    let settings = Settings {
-        paths: config.paths.clone(),
-        plugins: config.plugins.clone(),
-        tools: config.tools.clone(),
-        execution: config.execution.clone(),
-        plugin: config.plugin.clone(),
-    };
     let (discovery, catalog, rescans) =
-        Discovery::new(settings, executor.clone(), describing.clone()).map_err(start("discovery"))?;
+        Discovery::new(current.clone(), executor.clone(), describing.clone()).map_err(start("discovery"))?;
     let service = Arc::new(Service::new(
         CatalogHandle::clone(&catalog),
         executor.clone(),
-        config.sessions.clone(),
+        current.clone(),
         shutdown.clone(),
     ));
     let tasks = TaskTracker::new();
-    let mut signals = tasks.spawn(heed_signals(shutdown.clone(), rescans.clone()));
+    let (reloads, requests) = Reloads::new();
+    let reloading = reload::serve(
+        flags,
+        publisher,
+        current.clone(),
+        executor.clone(),
+        Arc::clone(&log),
+        requests,
+        shutdown.clone(),
+    );
+    tasks.spawn(reloading);
+    let mut signals = tasks.spawn(heed_signals(shutdown.clone(), reloads.clone(), rescans.clone()));
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     tasks.spawn(discovery.run(ready));
     tasks.spawn(Arc::clone(&service).watch());
     let address = listener.as_ref().map(transport::Listener::address);
     if let Some(sockets) = sockets {
-        let plugins = config.plugins.directory.clone();
-        let control = Control { service: Arc::clone(&service), rescans, address, plugins };
+        let control = Control {
+            service: Arc::clone(&service),
+            rescans,
+            reloads,
+            current: current.clone(),
+            audit: Arc::new(Audit::default()),
+            logs: log.recent(),
+            address,
+        };
         tasks.spawn(sockets.serve(Arc::new(control), shutdown.clone()));
     }
-    let door = match listener {
+    let mut door = match listener {
         Some(listener) => {
-            let router =
-                transport::router(Arc::clone(&service), config.keys, config.http.clone(), listener.address());
-            let (http, shutdown) = (config.http.clone(), shutdown.clone());
+            let router = transport::router(Arc::clone(&service), current.clone(), listener.address());
+            let (http, shutdown) = (current.get().http.clone(), shutdown.clone());
             tasks.spawn(async move {
                 listener.serve(router, &http, shutdown).await;
                 Ok(())
             })
         }
-        None => {
-            let (service, shutdown) = (Arc::clone(&service), shutdown.clone());
-            tasks.spawn(transport::serve_stdio(
-                service,
-                config.http.body_limit,
-                config.execution.drain,
-                shutdown,
-            ))
-        }
+        None => tasks.spawn(transport::serve_stdio(Arc::clone(&service))),
     };
     tokio::select! {
         _ = is_ready => {}
@@ -205,7 +200,6 @@ async fn daemon(config: Config, stdio: bool) -> Result<(), DaemonError> {
         ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "ready: {line}"
     );
-    let mut door = door;
     let mut result = Ok(());
     tokio::select! {
         () = shutdown.draining() => {}
@@ -213,7 +207,8 @@ async fn daemon(config: Config, stdio: bool) -> Result<(), DaemonError> {
         // stdin ended, and what was asked has been answered.
         ended = &mut door => result = flatten(ended),
     }
-    stop(&service, &executor, &describing, &shutdown, config.execution.drain).await;
+    let drain = current.get().execution.drain;
+    stop(&service, &executor, &describing, &shutdown, drain).await;
     if !door.is_finished() {
         result = flatten(door.await);
     }
@@ -255,8 +250,9 @@ async fn stop(
     shutdown.end_now();
 }
 
-/// The first SIGTERM or SIGINT asks for a stop, the second one ends it at once. SIGHUP asks for a rescan.
-async fn heed_signals(shutdown: Shutdown, rescans: Rescans) {
+/// The first SIGTERM or SIGINT asks for a stop, the second one ends it at once. SIGHUP reads the configuration and
+/// the plugins again.
+async fn heed_signals(shutdown: Shutdown, reloads: Reloads, rescans: Rescans) {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
@@ -268,6 +264,9 @@ async fn heed_signals(shutdown: Shutdown, rescans: Rescans) {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = next(&mut hangup) => {
+                if let Err(error) = reloads.request(false).await {
+                    tracing::error!("{error}");
+                }
                 if let Err(error) = rescans.request() {
                     tracing::warn!(%error, "no rescan");
                 }

@@ -31,6 +31,13 @@ pub(crate) struct Counts {
     pub(crate) waiting: usize,
 }
 
+/// Calls that run and wait in one lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LaneCounts {
+    pub(crate) lane: Arc<str>,
+    pub(crate) counts: Counts,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
     Full { waiting: usize },
@@ -62,6 +69,22 @@ impl Lanes {
 
     pub(super) fn counts(&self) -> Counts {
         self.lock().counts()
+    }
+
+    pub(super) fn each(&self) -> Vec<LaneCounts> {
+        let table = self.lock();
+        let each = table.lanes.iter().map(|(name, lane)| LaneCounts {
+            lane: Arc::clone(name),
+            counts: Counts { running: lane.readers + lane.writers, waiting: lane.waiting },
+        });
+        each.collect()
+    }
+
+    /// Lets in whoever has room under the new limits.
+    pub(super) fn set_limits(&self, max_concurrent: NonZeroUsize, queue: usize) {
+        let mut table = self.lock();
+        (table.max_concurrent, table.queue) = (max_concurrent.get(), queue);
+        table.admit();
     }
 
     /// Refuses everyone who comes from now on, and whoever still waits never gets a turn.

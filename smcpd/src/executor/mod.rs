@@ -2,7 +2,7 @@
 //!
 //! `lanes` decides which call may run and which waits; `process` starts one program, reads both its pipes and
 //! sees to its end; `capture` keeps what is read within a limit; `descendants` finds the processes of a call
-//! that moved away; `orphans` reaps what outlives its call; `launch` is the step between the daemon and the
+//! that moved away; `live` shows a call from outside while it runs; `orphans` reaps what outlives its call; `launch` is the step between the daemon and the
 //! program, in the child.
 //!
 //! A program runs in a task of the executor's own. Dropping the future of [`Executor::run`] (the client went
@@ -12,13 +12,14 @@ mod capture;
 mod descendants;
 mod lanes;
 pub(crate) mod launch;
+mod live;
 mod orphans;
 mod process;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -26,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use capture::Captured;
-pub(crate) use lanes::{Admission, Counts};
+pub(crate) use lanes::{Admission, Counts, LaneCounts};
 use lanes::{Lanes, Refused};
+pub(crate) use live::{Live, Sign};
 use process::Spawner;
 
 /// One program to run.
@@ -106,7 +108,7 @@ pub(crate) struct Executor {
     spawner: Arc<Spawner>,
     tasks: TaskTracker,
     ending: CancellationToken,
-    grace: Duration,
+    grace: Arc<Mutex<Duration>>,
 }
 
 impl Executor {
@@ -120,7 +122,7 @@ impl Executor {
             spawner: Arc::clone(&spawner),
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
-            grace: limits.grace,
+            grace: Arc::new(Mutex::new(limits.grace)),
         };
         let ended = executor.ending.clone();
         let tasks = executor.tasks.clone();
@@ -135,6 +137,7 @@ impl Executor {
         &self,
         admission: Admission,
         invocation: Invocation,
+        live: Arc<Live>,
         cancel: &CancellationToken,
     ) -> Result<Outcome, RunError> {
         let ticket = self.lanes.enter(admission).map_err(|refused| match refused {
@@ -147,7 +150,8 @@ impl Executor {
             () = self.ending.cancelled() => return Err(RunError::Stopping),
             turn = ticket => turn,
         };
-        self.run_now(invocation, cancel, Some(turn)).await
+        live.start();
+        self.run_now(invocation, live, cancel, Some(turn)).await
     }
 
     /// Runs a program outside of any lane: for probes, which their caller bounds.
@@ -159,12 +163,13 @@ impl Executor {
         if self.ending.is_cancelled() {
             return Err(RunError::Stopping);
         }
-        self.run_now(invocation, cancel, None).await
+        self.run_now(invocation, Arc::default(), cancel, None).await
     }
 
     async fn run_now(
         &self,
         invocation: Invocation,
+        live: Arc<Live>,
         cancel: &CancellationToken,
         turn: Option<lanes::Turn>,
     ) -> Result<Outcome, RunError> {
@@ -173,10 +178,10 @@ impl Executor {
         let _abandoned = cancel.clone().drop_guard();
         let program = invocation.program.clone();
         let spawner = Arc::clone(&self.spawner);
-        let (ending, grace) = (self.ending.clone(), self.grace);
+        let (ending, grace) = (self.ending.clone(), self.grace());
         let (sender, receiver) = oneshot::channel();
         self.tasks.spawn(async move {
-            let outcome = process::run(&spawner, invocation, &cancel, &ending, grace).await;
+            let outcome = process::run(&spawner, invocation, &live, &cancel, &ending, grace).await;
             // The lane is free only when nothing of the call is left.
             drop(turn);
             let _unless_abandoned = sender.send(outcome);
@@ -185,6 +190,21 @@ impl Executor {
             Ok(result) => result.map_err(|source| RunError::Spawn { program, source }),
             Err(_) => Err(RunError::Lost),
         }
+    }
+
+    /// Holds from now on; what runs and waits already is left alone.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        self.lanes.set_limits(limits.max_concurrent, limits.queue);
+        *self.grace.lock().unwrap_or_else(PoisonError::into_inner) = limits.grace;
+    }
+
+    fn grace(&self) -> Duration {
+        *self.grace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every lane in which something runs or waits.
+    pub(crate) fn lanes(&self) -> Vec<LaneCounts> {
+        self.lanes.each()
     }
 
     /// How many calls run and wait.

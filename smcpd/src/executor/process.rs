@@ -18,6 +18,7 @@ use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
 
 use super::descendants::{Descendants, MARK};
+use super::live::{Lines, Live};
 use super::{Captured, End, Invocation, Outcome, OutputLimit, launch, orphans};
 
 /// How long a pipe that a background child holds open is read after the program itself has exited normally.
@@ -124,6 +125,7 @@ impl Drop for Leader<'_> {
 pub(super) async fn run(
     spawner: &Spawner,
     invocation: Invocation,
+    live: &Live,
     cancel: &CancellationToken,
     ending: &CancellationToken,
     grace: Duration,
@@ -132,7 +134,7 @@ pub(super) async fn run(
     let mut leader = spawner.spawn(&invocation)?;
     let exited = watch(pidfd_open(leader.pid, PidfdFlags::empty())?)?;
     let pipes = leader.pipes.take().expect("the pipes are taken once");
-    let mut reader = Reader::new(&pipes.stdout, &pipes.stderr, invocation.output)?;
+    let mut reader = Reader::new(&pipes.stdout, &pipes.stderr, invocation.output, live)?;
     drop((pipes.stdout, pipes.stderr));
     // Fed beside the reading, so that a program that answers before it has read all cannot block us.
     let feed = feed(pipes.stdin, invocation.stdin);
@@ -196,7 +198,7 @@ async fn feed(stdin: Option<OwnedFd>, bytes: Option<Vec<u8>>) {
 async fn end_all(
     leader: &Leader<'_>,
     call: &str,
-    reader: &mut Reader,
+    reader: &mut Reader<'_>,
     exited: &AsyncFd<OwnedFd>,
     grace: Duration,
 ) {
@@ -223,7 +225,7 @@ async fn end_all(
 }
 
 /// Reads what is still in the pipes; a background child that holds them open is not waited for.
-async fn drain(reader: &mut Reader) {
+async fn drain(reader: &mut Reader<'_>) {
     let rest = async {
         while reader.open() {
             if reader.read().await {
@@ -243,25 +245,27 @@ fn launch_failure(status: ExitStatus, stderr: &Captured) -> Option<io::Error> {
 }
 
 /// Reads both pipes at once, within the limit.
-struct Reader {
-    stdout: Pipe,
-    stderr: Pipe,
+struct Reader<'a> {
+    stdout: Pipe<'a>,
+    stderr: Pipe<'a>,
     ceiling: u64,
 }
 
-struct Pipe {
+struct Pipe<'a> {
     receiver: Option<pipe::Receiver>,
     captured: Captured,
     buffer: Vec<u8>,
+    /// What is said here is shown while the program runs.
+    lines: Option<Lines<'a>>,
 }
 
-impl Pipe {
-    fn new(descriptor: &Option<OwnedFd>, keep: usize) -> io::Result<Self> {
+impl<'a> Pipe<'a> {
+    fn new(descriptor: &Option<OwnedFd>, keep: usize, lines: Option<Lines<'a>>) -> io::Result<Self> {
         let receiver = match descriptor {
             Some(descriptor) => Some(pipe::Receiver::from_owned_fd(descriptor.try_clone()?)?),
             None => None,
         };
-        Ok(Self { receiver, captured: Captured::new(keep), buffer: Vec::new() })
+        Ok(Self { receiver, captured: Captured::new(keep), buffer: Vec::new(), lines })
     }
 
     async fn read(&mut self) {
@@ -273,16 +277,33 @@ impl Pipe {
                 self.receiver = None;
                 self.buffer = Vec::new();
             }
-            Ok(_) => self.captured.push(&self.buffer),
+            Ok(_) => {
+                self.captured.push(&self.buffer);
+                if let Some(lines) = &mut self.lines {
+                    lines.push(&self.buffer);
+                }
+            }
         }
+    }
+
+    fn finish(self) -> Captured {
+        if let Some(lines) = self.lines {
+            lines.finish();
+        }
+        self.captured
     }
 }
 
-impl Reader {
-    fn new(stdout: &Option<OwnedFd>, stderr: &Option<OwnedFd>, limit: OutputLimit) -> io::Result<Self> {
+impl<'a> Reader<'a> {
+    fn new(
+        stdout: &Option<OwnedFd>,
+        stderr: &Option<OwnedFd>,
+        limit: OutputLimit,
+        live: &'a Live,
+    ) -> io::Result<Self> {
         Ok(Self {
-            stdout: Pipe::new(stdout, limit.keep)?,
-            stderr: Pipe::new(stderr, limit.keep)?,
+            stdout: Pipe::new(stdout, limit.keep, None)?,
+            stderr: Pipe::new(stderr, limit.keep, Some(Lines::of(live)))?,
             ceiling: limit.ceiling,
         })
     }
@@ -301,6 +322,6 @@ impl Reader {
     }
 
     fn finish(self) -> (Captured, Captured) {
-        (self.stdout.captured, self.stderr.captured)
+        (self.stdout.finish(), self.stderr.finish())
     }
 }

@@ -23,7 +23,7 @@ async fn a_stopped_executor_refuses_and_stopping_twice_is_harmless() {
         output: OutputLimit { keep: 10, ceiling: 100 },
     };
     let cancel = CancellationToken::new();
-    let refused = executor.run(admission, invocation.clone(), &cancel).await;
+    let refused = executor.run(admission, invocation.clone(), Arc::default(), &cancel).await;
     assert!(matches!(refused, Err(RunError::Stopping)));
     assert!(matches!(executor.probe(invocation, &cancel).await, Err(RunError::Stopping)));
     executor.stop(Instant::now(), std::future::pending()).await;

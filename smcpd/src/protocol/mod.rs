@@ -5,10 +5,12 @@
 
 mod calls;
 pub(crate) mod jsonrpc;
+pub(crate) mod lines;
 mod outbox;
 mod revision;
 mod running;
 mod session;
+mod sessions;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,6 +22,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use calls::{Asked, Event};
 use jsonrpc::{
     Frame, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Message, Notification, Request,
     RpcError, UNSUPPORTED_VERSION,
@@ -27,18 +30,21 @@ use jsonrpc::{
 pub(crate) use revision::{Claim, Revision};
 pub(crate) use running::Call;
 use running::Running;
-use session::Sessions;
 pub(crate) use session::{Listening, Session, Transport};
+use sessions::Sessions;
 
 use crate::auth::Caller;
 use crate::catalog::{Catalog, CatalogHandle, Fields};
-use crate::config;
-use crate::executor::Executor;
+use crate::config::Current;
+use crate::executor::{Executor, LaneCounts};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
 /// Letta and others read only the first page of a list: it holds this many tools.
 const PAGE: usize = 1_000;
+
+/// How often idle sessions are looked for.
+const SWEEP: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Who sent a message, and in which conversation.
 #[derive(Debug, Clone)]
@@ -64,7 +70,7 @@ pub(crate) struct Service {
     catalog: CatalogHandle,
     executor: Executor,
     sessions: Sessions,
-    settings: config::Sessions,
+    current: Current,
     metrics: Metrics,
     shutdown: Shutdown,
     tasks: TaskTracker,
@@ -77,14 +83,14 @@ impl Service {
     pub(crate) fn new(
         catalog: CatalogHandle,
         executor: Executor,
-        settings: config::Sessions,
+        current: Current,
         shutdown: Shutdown,
     ) -> Self {
         Self {
             catalog,
             executor,
-            sessions: Sessions::new(settings.max, settings.outbox),
-            settings,
+            sessions: Sessions::new(current.clone()),
+            current,
             metrics: Metrics::new(),
             shutdown,
             tasks: TaskTracker::new(),
@@ -96,6 +102,15 @@ impl Service {
 
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Lanes in which anything runs or waits.
+    pub(crate) fn lanes(&self) -> Vec<LaneCounts> {
+        self.executor.lanes()
     }
 
     /// The calls of this moment.
@@ -133,10 +148,7 @@ impl Service {
     /// Tells every listener of each new catalog, and forgets idle sessions, until the daemon stops.
     pub(crate) async fn watch(self: Arc<Self>) {
         let mut catalog = self.catalog.clone();
-        let mut sweep = tokio::time::interval(
-            (self.settings.idle / 4)
-                .clamp(std::time::Duration::from_millis(100), std::time::Duration::from_secs(60)),
-        );
+        let mut sweep = tokio::time::interval(SWEEP);
         let mut publishing = true;
         loop {
             tokio::select! {
@@ -148,7 +160,9 @@ impl Service {
                     // Discovery has ended: this catalog stays.
                     false => publishing = false,
                 },
-                _ = sweep.tick() => self.sessions.forget_idle(Instant::now(), self.settings.idle),
+                _ = sweep.tick() => {
+                    self.sessions.forget_idle(Instant::now(), self.current.get().sessions.idle);
+                }
                 () = self.shutdown.draining() => return,
             }
         }

@@ -1,12 +1,13 @@
 //! The calls of this moment: who runs what, and the way to stop it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Caller;
+use crate::executor::Live;
 
 /// Every call that runs or waits for its turn.
 #[derive(Debug, Default)]
@@ -20,6 +21,7 @@ pub(crate) struct Call {
     pub(crate) tool: String,
     pub(crate) caller: Caller,
     pub(crate) since: Instant,
+    pub(crate) live: Arc<Live>,
     cancel: CancellationToken,
 }
 
@@ -30,9 +32,16 @@ impl Running {
         id: &str,
         tool: &str,
         caller: &Caller,
+        live: &Arc<Live>,
         cancel: CancellationToken,
     ) -> Entered<'_> {
-        let call = Call { tool: tool.to_owned(), caller: caller.clone(), since: Instant::now(), cancel };
+        let call = Call {
+            tool: tool.to_owned(),
+            caller: caller.clone(),
+            since: Instant::now(),
+            live: Arc::clone(live),
+            cancel,
+        };
         self.lock().insert(id.to_owned(), call);
         Entered { running: self, id: id.to_owned() }
     }

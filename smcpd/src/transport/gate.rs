@@ -1,6 +1,7 @@
 //! Who passes: body limit, `Host`, `Origin`, key, in this order and on every route.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -8,16 +9,15 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::{Ends, HEALTH, reply};
-use crate::auth::{AuthError, Caller, Keys};
-use crate::config;
+use crate::auth::{AuthError, Caller};
+use crate::config::Config;
 
 /// The decisions at the door.
 #[derive(Debug)]
 pub(super) struct Gate {
-    keys: Keys,
+    config: Arc<Config>,
     hosts: Vec<String>,
     origins: Vec<String>,
-    body_limit: usize,
 }
 
 /// Why a request does not pass.
@@ -54,7 +54,8 @@ impl IntoResponse for Refused {
 }
 
 impl Gate {
-    pub(super) fn new(keys: Keys, http: &config::Http, address: SocketAddr) -> Self {
+    pub(super) fn new(config: Arc<Config>, address: SocketAddr) -> Self {
+        let http = &config.http;
         let mut hosts: Vec<String> =
             ["localhost", "127.0.0.1", "::1", "host.docker.internal"].map(str::to_owned).into();
         if !address.ip().is_unspecified() {
@@ -62,7 +63,11 @@ impl Gate {
         }
         hosts.extend(http.hosts.iter().map(|host| bare(host)));
         let origins = http.origins.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase());
-        Self { keys, hosts, origins: origins.collect(), body_limit: http.body_limit }
+        Self { hosts, origins: origins.collect(), config }
+    }
+
+    pub(super) fn is_of(&self, config: &Arc<Config>) -> bool {
+        Arc::ptr_eq(&self.config, config)
     }
 
     /// Decides over a request from its head alone.
@@ -70,8 +75,9 @@ impl Gate {
         let headers = request.headers();
         let declared =
             headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if declared.is_some_and(|length: u64| length > self.body_limit as u64) {
-            return Err(Refused::TooLarge { limit: self.body_limit });
+        let limit = self.config.http.body_limit;
+        if declared.is_some_and(|length: u64| length > limit as u64) {
+            return Err(Refused::TooLarge { limit });
         }
         self.host(request)?;
         self.origin(headers)?;
@@ -82,7 +88,8 @@ impl Gate {
         let all = |name: &str| -> Vec<&str> {
             headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
         };
-        self.keys
+        self.config
+            .keys
             .admit(
                 &all("authorization"),
                 &all("x-api-key"),
@@ -159,25 +166,17 @@ fn bare(host: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::auth::Policy;
+    use crate::auth::{Keys, Policy};
+    use crate::config::for_tests;
 
     fn gate(keys: Keys) -> Gate {
-        let http = config::Http {
-            host: IpAddr::from([192, 0, 2, 7]),
-            port: 1,
-            hosts: vec!["Tools.Example:8000".to_owned()],
-            origins: vec!["https://App.example/".to_owned()],
-            body_limit: 100,
-            header_timeout: Duration::ZERO,
-            body_timeout: Duration::ZERO,
-            keep_alive: Duration::ZERO,
-            max_connections: 1,
-            manifest: false,
-        };
-        Gate::new(keys, &http, SocketAddr::from(([192, 0, 2, 7], 1)))
+        let mut config = for_tests(&[]).unwrap();
+        config.keys = keys;
+        config.http.hosts = vec!["Tools.Example:8000".to_owned()];
+        config.http.origins = vec!["https://App.example/".to_owned()];
+        config.http.body_limit = 100;
+        Gate::new(Arc::new(config), SocketAddr::from(([192, 0, 2, 7], 1)))
     }
 
     fn request(path: &str, headers: &[(&str, &str)]) -> Request {

@@ -58,7 +58,7 @@ pub(super) async fn stream(
     let manifest = match query.manifest.as_deref() {
         Some("true" | "1") => true,
         Some(_) => false,
-        None => doors.http.manifest,
+        None => doors.current.get().http.manifest,
     };
     let endpoint = format!("/messages/?session_id={}", session.id());
     let first = events::event(None, "endpoint", endpoint.as_bytes());
@@ -67,7 +67,7 @@ pub(super) async fn stream(
         manifest: manifest.then(|| events::message(&doors.service.manifest())),
         service: doors.service,
     };
-    reply::events(events::body(Some(first), stream, doors.http.keep_alive))
+    reply::events(events::body(Some(first), stream, doors.current.get().http.keep_alive))
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,7 +97,13 @@ pub(super) async fn post(
             None => return unknown_session(),
         },
     };
-    let body = match reply::body(request, doors.http.body_limit, doors.http.body_timeout).await {
+    let body = match reply::body(
+        request,
+        doors.current.get().http.body_limit,
+        doors.current.get().http.body_timeout,
+    )
+    .await
+    {
         Ok(body) => body,
         Err(response) => return response,
     };

@@ -12,7 +12,7 @@ mod stdio;
 mod streamable;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -25,8 +25,7 @@ use serde_json::json;
 pub(crate) use listener::{Listener, ServeError};
 pub(crate) use stdio::serve as serve_stdio;
 
-use crate::auth::Keys;
-use crate::config;
+use crate::config::Current;
 use crate::protocol::Service;
 use gate::Gate;
 
@@ -37,8 +36,21 @@ const HEALTH: &str = "/health";
 #[derive(Debug, Clone)]
 struct Doors {
     service: Arc<Service>,
-    gate: Arc<Gate>,
-    http: Arc<config::Http>,
+    current: Current,
+    /// Made of a configuration, and made again once there is a newer one.
+    gate: Arc<Mutex<Arc<Gate>>>,
+    address: SocketAddr,
+}
+
+impl Doors {
+    fn gate(&self) -> Arc<Gate> {
+        let config = self.current.get();
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        if !gate.is_of(&config) {
+            *gate = Arc::new(Gate::new(config, self.address));
+        }
+        Arc::clone(&gate)
+    }
 }
 
 /// The two ends of a request's connection, put on it by the listener.
@@ -50,9 +62,9 @@ struct Ends {
 }
 
 /// Builds the routes; every one of them stands behind the gate.
-pub(crate) fn router(service: Arc<Service>, keys: Keys, http: config::Http, address: SocketAddr) -> Router {
-    let gate = Gate::new(keys, &http, address);
-    let doors = Doors { service, gate: Arc::new(gate), http: Arc::new(http) };
+pub(crate) fn router(service: Arc<Service>, current: Current, address: SocketAddr) -> Router {
+    let gate = Gate::new(current.get(), address);
+    let doors = Doors { service, current, gate: Arc::new(Mutex::new(Arc::new(gate))), address };
     Router::new()
         .route("/mcp", any(streamable::endpoint))
         .route("/sse", get(messages::stream).fallback(sse_is_a_stream))
@@ -69,7 +81,8 @@ pub(crate) fn router(service: Arc<Service>, keys: Keys, http: config::Http, addr
 
 /// In this order: body limit, Host, Origin, key; the caller travels on with the request.
 async fn pass_the_gate(State(doors): State<Doors>, mut request: Request, next: Next) -> Response {
-    match doors.gate.admit(&request) {
+    let admitted = doors.gate().admit(&request);
+    match admitted {
         Ok(caller) => {
             if request.uri().path() != HEALTH {
                 doors.service.until_ready().await;

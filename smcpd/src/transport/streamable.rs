@@ -94,7 +94,13 @@ async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
     }
     let named = text(request.headers(), SESSION_HEADER.as_str()).map(str::to_owned);
     let agent = agent(request.headers());
-    let body = match reply::body(request, doors.http.body_limit, doors.http.body_timeout).await {
+    let body = match reply::body(
+        request,
+        doors.current.get().http.body_limit,
+        doors.current.get().http.body_timeout,
+    )
+    .await
+    {
         Ok(body) => body,
         Err(response) => return response,
     };
@@ -216,7 +222,7 @@ async fn answer(
     reply::events(events::body(
         first,
         AnswerStream { receiver: Some(receiver), _guard: guard },
-        doors.http.keep_alive,
+        doors.current.get().http.keep_alive,
     ))
 }
 
@@ -251,7 +257,7 @@ fn listen(doors: &Doors, caller: &Caller, headers: &HeaderMap) -> Response {
         return reply::json(StatusCode::CONFLICT, &body);
     };
     let first = session.revision().primes_streams().then(|| events::priming(&session.next_stream()));
-    let body = events::body(first, ServerStream(listening), doors.http.keep_alive);
+    let body = events::body(first, ServerStream(listening), doors.current.get().http.keep_alive);
     reply::events(body)
 }
 

@@ -189,14 +189,25 @@ impl Setup {
         let notify = UnixDatagram::bind(&socket).expect("a new socket");
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
         fs::set_permissions(&socket, open).expect("it is ours");
-        notify.set_read_timeout(Some(PATIENCE)).expect("a duration above zero");
+        // A reader whose daemon has gone ends by this.
+        notify.set_read_timeout(Some(PATIENCE * 4)).expect("a duration above zero");
         let log = self.path().join("log");
         let stderr = fs::File::create(&log).expect("a new file");
         let mut command = self.command();
         command.env("NOTIFY_SOCKET", &socket);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         let child = command.spawn().expect("the daemon starts");
-        let mut daemon = Daemon { setup: self, child, address: None, log, notify };
+        let (sender, notified) = std::sync::mpsc::channel();
+        // Read at once, as a service manager does: a full socket would hold the daemon up.
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = notify.recv(&mut buffer) {
+                if sender.send(String::from_utf8_lossy(&buffer[..length]).into_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut daemon = Daemon { setup: self, child, address: None, log, notified: notified.into() };
         daemon.await_ready();
         daemon
     }
@@ -217,18 +228,16 @@ pub struct Daemon {
     child: Child,
     address: Option<SocketAddr>,
     log: PathBuf,
-    notify: UnixDatagram,
+    notified: std::sync::Mutex<std::sync::mpsc::Receiver<String>>,
 }
 
 impl Daemon {
     fn await_ready(&mut self) {
-        let mut buffer = [0; 4096];
         loop {
-            let length = match self.notify.recv(&mut buffer) {
-                Ok(length) => length,
+            let text = match self.next_notification() {
+                Ok(text) => text,
                 Err(error) => panic!("no READY: {error}\n{}", self.log()),
             };
-            let text = String::from_utf8_lossy(&buffer[..length]);
             if !text.lines().any(|line| line == "READY=1") {
                 continue;
             }
@@ -240,12 +249,14 @@ impl Daemon {
         }
     }
 
+    fn next_notification(&self) -> Result<String, std::sync::mpsc::RecvTimeoutError> {
+        self.notified.lock().expect("no reader panicked").recv_timeout(PATIENCE)
+    }
+
     /// Waits for the next message to the service manager that has a line beginning with `prefix`.
     pub fn notified(&self, prefix: &str) -> String {
-        let mut buffer = [0; 4096];
         loop {
-            let length = self.notify.recv(&mut buffer).expect("a notification in time");
-            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            let text = self.next_notification().expect("a notification in time");
             if text.lines().any(|line| line.starts_with(prefix)) {
                 return text;
             }

@@ -1,0 +1,191 @@
+//! What the daemon is and does at one moment, as it tells its clients.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The daemon in one screen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// `starting`, `ok` or `draining`.
+    pub status: String,
+    pub version: String,
+    pub pid: u32,
+    pub uptime_seconds: u64,
+    /// Where HTTP is served.
+    pub address: Option<String>,
+    pub plugins_directory: String,
+    /// Plugins may be linked from below these alone; empty: from anywhere.
+    #[serde(default)]
+    pub plugins_roots: Vec<String>,
+    /// Where plugins keep their state, and virtual environments that do not fit beside them.
+    #[serde(default)]
+    pub state_directory: String,
+    /// Whom the daemon runs as.
+    #[serde(default)]
+    pub uid: u32,
+    pub plugins: PluginCounts,
+    pub tools: usize,
+    pub sessions: usize,
+    pub calls_running: usize,
+    pub calls_waiting: usize,
+    pub calls_ok: u64,
+    pub calls_failed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginCounts {
+    pub described: usize,
+    pub pending: usize,
+    pub failed: usize,
+}
+
+/// A tool as `tools/list` has it, with its identity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolInfo {
+    /// `plugin.command`
+    pub id: String,
+    /// The name on the MCP wire.
+    pub name: String,
+    /// Absent for the daemon's own tools.
+    pub plugin: Option<String>,
+    pub description: String,
+    pub input_schema: Value,
+    /// Parameters whose values nobody should see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginInfo {
+    pub name: String,
+    pub state: PluginState,
+    /// Where it really is, once it is described.
+    pub directory: Option<String>,
+    pub tools: usize,
+    /// Why it failed.
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PluginState {
+    Described,
+    Pending,
+    Failed,
+}
+
+impl PluginState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Described => "described",
+            Self::Pending => "pending",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Everything about one plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginDetail {
+    #[serde(flatten)]
+    pub info: PluginInfo,
+    /// The rest is empty until it is described.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub described: Option<Described>,
+    /// What its author or the operator should mend.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
+}
+
+/// What a plugin's description says beyond its tools.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Described {
+    /// The step of discovery that succeeded: `contract`, `parser`, `help_text` or `epilog`.
+    pub source: String,
+    pub title: Option<String>,
+    pub version: Option<String>,
+    pub description: Option<String>,
+    /// What is run.
+    pub program: String,
+    /// A digest over its files.
+    pub digest: String,
+    /// The identities of its tools.
+    pub tools: Vec<String>,
+    /// How long a call of it may take, in seconds; absent: as long as it likes.
+    pub timeout_seconds: Option<f64>,
+    /// Calls of it that may run at once.
+    pub slots: usize,
+    pub environment: Vec<Variable>,
+}
+
+/// A variable that a plugin's contract declares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variable {
+    pub name: String,
+    pub description: Option<String>,
+    pub required: bool,
+    /// Whether a call of it would have it.
+    pub set: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    pub tool: String,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionInfo {
+    /// Its first letters: the whole id would open the session.
+    pub id: String,
+    pub transport: String,
+    pub revision: String,
+    pub caller: String,
+    pub in_flight: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallInfo {
+    pub id: String,
+    pub tool: String,
+    pub caller: String,
+    /// Whether it still waits for its turn.
+    #[serde(default)]
+    pub waiting: bool,
+    /// Since it was asked for.
+    pub milliseconds: u64,
+}
+
+/// What goes on, and what went on lately.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Activity {
+    pub uptime_seconds: u64,
+    pub sessions: usize,
+    pub calls_ok: u64,
+    pub calls_failed: u64,
+    /// Lanes in which anything runs or waits.
+    pub lanes: Vec<LaneInfo>,
+    pub calls: Vec<CallInfo>,
+    /// Tools that were called lately, the busiest first.
+    pub tools: Vec<ToolActivity>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneInfo {
+    pub lane: String,
+    pub running: usize,
+    pub waiting: usize,
+}
+
+/// The latest calls of one tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolActivity {
+    pub tool: String,
+    pub calls: u64,
+    pub failed: u64,
+    /// Calls that ended within the last minute.
+    pub last_minute: usize,
+    /// Of the latest calls, waiting included.
+    pub p50_us: u64,
+    pub p95_us: u64,
+}

@@ -1,0 +1,48 @@
+//! Who changed what through a door: each change is logged, and the latest are kept to be shown.
+
+use crate::recent::{self, Recent};
+
+/// Changes that are kept; the journal has them all.
+const KEEP: usize = 1_000;
+
+/// One change, made or refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) time: String,
+    pub(crate) uid: u32,
+    pub(crate) pid: Option<i32>,
+    pub(crate) action: String,
+    pub(crate) object: String,
+    /// `ok`, or why not.
+    pub(crate) outcome: String,
+}
+
+/// The changes of this daemon's life.
+#[derive(Debug)]
+pub(crate) struct Audit {
+    records: Recent<Record>,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { records: Recent::new(KEEP) }
+    }
+}
+
+impl Audit {
+    pub(crate) fn note(&self, uid: u32, pid: Option<i32>, action: &str, object: &str, outcome: &str) {
+        tracing::info!(uid, pid, action, object, outcome, "control");
+        self.records.push(Record {
+            time: recent::now(),
+            uid,
+            pid,
+            action: action.to_owned(),
+            object: object.to_owned(),
+            outcome: outcome.to_owned(),
+        });
+    }
+
+    pub(crate) fn records(&self) -> &Recent<Record> {
+        &self.records
+    }
+}

@@ -1,0 +1,261 @@
+//! Judges the daemon: what is wrong or will be, each with a stable code and the fix.
+//!
+//! The codes are listed in smcpctl(1); what `smcpctl` finds from outside has its own there.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use smcp_control::{CONTROL_SOCKET, Finding, Severity};
+
+use super::Control;
+use crate::catalog::{Catalog, PluginState};
+use crate::config::Config;
+
+/// From how many tools on which clients or models are in trouble.
+const TOOL_COUNTS: [(usize, Severity, &str); 3] = [
+    (128, Severity::Warning, "OpenAI and VS Code take at most 128"),
+    (80, Severity::Warning, "some clients take at most 80"),
+    (40, Severity::Note, "Cursor takes at most 40, and models choose worse among many"),
+];
+/// Fewer descriptors than this run out under a few hundred clients.
+const DESCRIPTORS: u64 = 4_096;
+
+/// Looks at everything that the daemon can see of itself.
+pub(super) fn examine(control: &Control) -> Vec<Finding> {
+    let config = control.current.get();
+    let catalog = control.service.catalog();
+    let us = rustix::process::geteuid().as_raw();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let mut found = of_catalog(&catalog);
+    found.extend(of_config(&config, us));
+    found.extend(of_descriptors(limit));
+    let directory = &config.plugins.directory;
+    found.extend(
+        std::fs::metadata(directory)
+            .ok()
+            .and_then(|is| of_rights(Rights::of(&is, us), directory, "plugins-directory-open")),
+    );
+    for state in catalog.plugins().values() {
+        let PluginState::Described(plugin) = state else { continue };
+        let entry = ["cli.py", "cli"]
+            .map(|name| plugin.directory().join(name))
+            .into_iter()
+            .find(|path| path.is_file());
+        for path in entry.iter().map(std::path::PathBuf::as_path).chain([plugin.directory()]) {
+            let rights = std::fs::metadata(path).ok().map(|is| Rights::of(&is, us));
+            found.extend(rights.and_then(|rights| of_rights(rights, path, "plugin-open")));
+        }
+    }
+    let socket = config.paths.runtime.join(CONTROL_SOCKET);
+    let open = std::fs::metadata(&socket).is_ok_and(|is| is.mode() & 0o006 != 0);
+    if open {
+        found.push(finding(
+            "control-socket-open",
+            Severity::Error,
+            socket.display().to_string(),
+            "every user of this host may administer the daemon",
+            "set `control.mode` to \"0660\" and `control.group`, and restart",
+        ));
+    }
+    found
+}
+
+fn finding(
+    code: &str,
+    severity: Severity,
+    subject: impl Into<String>,
+    message: impl Into<String>,
+    fix: impl Into<String>,
+) -> Finding {
+    Finding {
+        code: code.to_owned(),
+        severity,
+        subject: subject.into(),
+        message: message.into(),
+        fix: fix.into(),
+    }
+}
+
+fn of_catalog(catalog: &Catalog) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (name, state) in catalog.plugins() {
+        match state {
+            PluginState::Described(_) => {}
+            PluginState::Pending => found.push(finding(
+                "plugin-pending",
+                Severity::Note,
+                name,
+                "it is still being described",
+                "wait, or see `smcpctl logs`",
+            )),
+            PluginState::Failed(reason) => found.push(finding(
+                "plugin-failed",
+                Severity::Error,
+                name,
+                format!("it cannot be described: {reason}"),
+                format!("mend it, or `smcpctl plugin unlink {name}`"),
+            )),
+        }
+    }
+    if catalog.plugins().is_empty() {
+        found.push(finding(
+            "no-plugins",
+            Severity::Note,
+            "plugins",
+            "no plugin is linked",
+            "`smcpctl plugin link PATH`",
+        ));
+    }
+    if !catalog.has_python {
+        found.push(finding(
+            "no-interpreter",
+            Severity::Warning,
+            "python3",
+            "no python3 was found: plugins that need one fail",
+            "install it, or set `plugins.python`",
+        ));
+    }
+    for problem in &catalog.problems {
+        let (code, severity) = match problem.left_out {
+            true => ("tool-left-out", Severity::Error),
+            false => ("name-long", Severity::Warning),
+        };
+        found.push(finding(
+            code,
+            severity,
+            &problem.tool,
+            &problem.message,
+            "set `tool_name` in the plugin's contract, or link it under a shorter name",
+        ));
+    }
+    found.extend(of_count(catalog.tools().len()));
+    found
+}
+
+fn of_count(tools: usize) -> Option<Finding> {
+    let (_, severity, why) = TOOL_COUNTS.into_iter().find(|(count, _, _)| tools > *count)?;
+    Some(finding(
+        "many-tools",
+        severity,
+        "tools",
+        format!("there are {tools} tools: {why}"),
+        "unlink plugins that nobody needs",
+    ))
+}
+
+fn of_config(config: &Config, us: u32) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if us == 0 {
+        found.push(finding(
+            "runs-as-root",
+            Severity::Warning,
+            "smcpd",
+            "every plugin runs with the rights of root",
+            "run it by its unit, or as a user of its own",
+        ));
+    }
+    if config.auth_disabled {
+        found.push(finding(
+            "auth-disabled",
+            Severity::Warning,
+            "MCP_AUTH_DISABLED",
+            "whoever reaches the port may call every tool",
+            "set MCP_API_KEY or `auth.key_files` instead",
+        ));
+    } else if config.keys.is_empty() {
+        found.push(finding(
+            "no-key",
+            Severity::Note,
+            "auth",
+            "no key is set: every user of this host may call every tool",
+            "set `auth.key_files`, or MCP_API_KEY",
+        ));
+    }
+    for (key, value) in &config.pending {
+        found.push(finding(
+            "config-pending",
+            Severity::Warning,
+            key,
+            format!("it was set to {value} since the start"),
+            "restart the daemon",
+        ));
+    }
+    found
+}
+
+fn of_descriptors(limit: Option<u64>) -> Option<Finding> {
+    let limit = limit.filter(|limit| *limit < DESCRIPTORS)?;
+    Some(finding(
+        "few-descriptors",
+        Severity::Warning,
+        "nofile",
+        format!("the daemon may open {limit} files and connections, and clients will wait for one"),
+        "raise it: `LimitNOFILE=65536` in the unit, or `ulimit -n`",
+    ))
+}
+
+/// Whose a file is and who may write it.
+#[derive(Debug, Clone, Copy)]
+struct Rights {
+    mode: u32,
+    owner: u32,
+    us: u32,
+}
+
+impl Rights {
+    fn of(found: &Metadata, us: u32) -> Self {
+        Self { mode: found.mode(), owner: found.uid(), us }
+    }
+}
+
+/// What others may write, they may make the daemon run.
+fn of_rights(rights: Rights, path: &Path, code: &str) -> Option<Finding> {
+    let shown = path.display().to_string();
+    let (severity, message, fix) = match rights.mode {
+        mode if mode & 0o002 != 0 && mode & 0o1000 == 0 => {
+            (Severity::Error, "everyone may write it".to_owned(), format!("chmod o-w {shown}"))
+        }
+        mode if mode & 0o020 != 0 => {
+            (Severity::Warning, "its group may write it".to_owned(), format!("chmod g-w {shown}"))
+        }
+        _ if rights.owner != 0 && rights.owner != rights.us => (
+            Severity::Note,
+            format!("it belongs to uid {}, who may change what runs", rights.owner),
+            format!("chown root {shown}"),
+        ),
+        _ => return None,
+    };
+    Some(finding(code, severity, shown, message, fix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rights_are_judged_by_who_may_change_what_runs() {
+        let judged = |mode, owner| {
+            let found = of_rights(Rights { mode, owner, us: 7 }, Path::new("/p"), "plugin-open");
+            found.map(|found| (found.severity, found.fix))
+        };
+        assert_eq!(judged(0o100644, 0), None);
+        assert_eq!(judged(0o100644, 7), None);
+        assert_eq!(judged(0o100646, 0), Some((Severity::Error, "chmod o-w /p".to_owned())));
+        assert_eq!(judged(0o100666, 0), Some((Severity::Error, "chmod o-w /p".to_owned())));
+        assert_eq!(judged(0o100664, 7), Some((Severity::Warning, "chmod g-w /p".to_owned())));
+        assert_eq!(judged(0o100644, 9), Some((Severity::Note, "chown root /p".to_owned())));
+    }
+
+    #[test]
+    fn too_many_tools_and_too_few_descriptors_are_said() {
+        let severity = |found: Option<Finding>| found.map(|found| found.severity);
+        assert_eq!(severity(of_count(40)), None);
+        assert_eq!(severity(of_count(41)), Some(Severity::Note));
+        assert_eq!(severity(of_count(81)), Some(Severity::Warning));
+        assert!(of_count(129).unwrap().message.contains("OpenAI"));
+        assert_eq!(severity(of_descriptors(None)), None);
+        assert_eq!(severity(of_descriptors(Some(1024))), Some(Severity::Warning));
+        assert_eq!(severity(of_descriptors(Some(65_536))), None);
+    }
+}

@@ -1,0 +1,189 @@
+//! The daemon's things as frames show them.
+
+use std::time::Duration;
+
+use smcp_control::{
+    CallEvent, CallInfo, Change, Changes, ConfigValue, Described, LaneInfo, PluginDetail, PluginInfo,
+    Problem, SessionInfo, ToolActivity, ToolInfo, ValueChange, Variable,
+};
+
+use super::requests::state;
+use crate::catalog::{self, Catalog, Fields, Plugin, PluginState, Tool};
+use crate::config::{Config, Difference};
+use crate::executor::LaneCounts;
+use crate::metrics::ToolFigures;
+use crate::protocol::{Call, Event, Session};
+use crate::{audit, logging};
+
+pub(super) fn tool(tool: &Tool) -> ToolInfo {
+    let mut listed = tool.to_json(Fields::Plain);
+    ToolInfo {
+        id: tool.id().to_owned(),
+        name: tool.wire_name().to_owned(),
+        plugin: tool.plugin_name().map(str::to_owned),
+        description: listed["description"].as_str().unwrap_or_default().to_owned(),
+        input_schema: listed["inputSchema"].take(),
+        secrets: tool.secrets(),
+    }
+}
+
+pub(super) fn plugin(catalog: &Catalog, name: &str, found: &PluginState) -> PluginInfo {
+    let (directory, reason) = match found {
+        PluginState::Pending => (None, None),
+        PluginState::Failed(reason) => (None, Some(reason.clone())),
+        PluginState::Described(plugin) => (Some(plugin.directory().display().to_string()), None),
+    };
+    PluginInfo {
+        name: name.to_owned(),
+        state: state(found),
+        directory,
+        tools: tools_of(catalog, name).count(),
+        reason,
+    }
+}
+
+fn tools_of<'a>(catalog: &'a Catalog, name: &'a str) -> impl Iterator<Item = &'a Tool> {
+    catalog.tools().iter().map(|tool| &**tool).filter(move |tool| tool.plugin_name() == Some(name))
+}
+
+pub(super) fn plugin_detail(catalog: &Catalog, name: &str, found: &PluginState) -> PluginDetail {
+    let described = match found {
+        PluginState::Pending | PluginState::Failed(_) => None,
+        PluginState::Described(plugin) => {
+            let tools = tools_of(catalog, name).map(|tool| tool.id().to_owned()).collect();
+            Some(described(plugin, tools))
+        }
+    };
+    let mine =
+        |problem: &&catalog::Problem| problem.tool.split_once('.').is_some_and(|(plugin, _)| plugin == name);
+    let problem =
+        |problem: &catalog::Problem| Problem { tool: problem.tool.clone(), message: problem.message.clone() };
+    PluginDetail {
+        info: plugin(catalog, name, found),
+        described,
+        problems: catalog.problems.iter().filter(mine).map(problem).collect(),
+    }
+}
+
+fn described(plugin: &Plugin, tools: Vec<String>) -> Described {
+    let description = plugin.description();
+    Described {
+        source: description.source.as_str().to_owned(),
+        title: description.title.clone(),
+        version: description.version.clone(),
+        description: description.description.clone(),
+        program: plugin.command_line(),
+        digest: plugin.digest().to_owned(),
+        tools,
+        timeout_seconds: plugin.default_timeout().map(|timeout| timeout.as_secs_f64()),
+        slots: plugin.slots(),
+        environment: description
+            .environment
+            .iter()
+            .map(|variable| Variable {
+                name: variable.name.clone(),
+                description: variable.description.clone(),
+                required: variable.required,
+                set: plugin.has_variable(&variable.name),
+            })
+            .collect(),
+    }
+}
+
+pub(super) fn changes(changes: catalog::Changes) -> Changes {
+    let change = |change: catalog::Change| Change { tool: change.tool, parameters: change.parameters };
+    Changes {
+        added: changes.added,
+        removed: changes.removed,
+        changed: changes.changed.into_iter().map(change).collect(),
+        failed: changes.failed,
+    }
+}
+
+pub(super) fn value_change(found: &Difference) -> ValueChange {
+    ValueChange {
+        key: found.key.clone(),
+        from: found.from.clone(),
+        to: found.to.clone(),
+        origin: found.origin.to_string(),
+        needs_restart: found.needs_restart(),
+    }
+}
+
+pub(super) fn config(config: &Config) -> Vec<ConfigValue> {
+    let value = |(key, value, origin): &(String, String, crate::config::Origin)| ConfigValue {
+        key: key.clone(),
+        value: value.clone(),
+        origin: origin.to_string(),
+        pending: config.pending.get(key).cloned(),
+    };
+    config.effective.iter().map(value).collect()
+}
+
+pub(super) fn session(session: &Session) -> SessionInfo {
+    SessionInfo {
+        id: session.short_id().to_owned(),
+        transport: session.transport().to_string(),
+        revision: session.revision().as_str().to_owned(),
+        caller: session.caller().to_string(),
+        in_flight: session.in_flight(),
+    }
+}
+
+pub(super) fn call(id: String, call: &Call) -> CallInfo {
+    CallInfo {
+        id,
+        tool: call.tool.clone(),
+        caller: call.caller.to_string(),
+        waiting: !call.live.has_started(),
+        milliseconds: u64::try_from(call.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+pub(super) fn event(event: Event) -> CallEvent {
+    match event {
+        Event::Started => CallEvent::Started,
+        Event::Line(line) => CallEvent::Stderr { line },
+        Event::Progress(progress) => CallEvent::Progress {
+            progress: progress.progress,
+            total: progress.total,
+            message: progress.message,
+        },
+    }
+}
+
+pub(super) fn lane(lane: &LaneCounts) -> LaneInfo {
+    LaneInfo { lane: lane.lane.to_string(), running: lane.counts.running, waiting: lane.counts.waiting }
+}
+
+pub(super) fn figures(figures: &ToolFigures) -> ToolActivity {
+    let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    ToolActivity {
+        tool: figures.tool.clone(),
+        calls: figures.calls,
+        failed: figures.failed,
+        last_minute: figures.last_minute,
+        p50_us: microseconds(figures.p50),
+        p95_us: microseconds(figures.p95),
+    }
+}
+
+pub(super) fn log(record: logging::Record) -> smcp_control::LogRecord {
+    smcp_control::LogRecord {
+        time: record.time,
+        level: record.level.to_owned(),
+        message: record.message,
+        fields: record.fields,
+    }
+}
+
+pub(super) fn audited(record: audit::Record) -> smcp_control::AuditRecord {
+    smcp_control::AuditRecord {
+        time: record.time,
+        uid: record.uid,
+        pid: record.pid,
+        action: record.action,
+        object: record.object,
+        outcome: record.outcome,
+    }
+}

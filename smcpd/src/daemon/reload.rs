@@ -1,0 +1,67 @@
+//! Reads the configuration again while the daemon runs.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::flags::Flags;
+use crate::config::{Config, ConfigError, Current, Publisher, Reload, Sources};
+use crate::executor::{Executor, Limits};
+use crate::logging;
+use crate::notify;
+use crate::paths::Mode;
+use crate::shutdown::Shutdown;
+
+/// Reads and checks every source, as at the start.
+pub(super) fn load(flags: &Flags) -> Result<Config, ConfigError> {
+    let mode = if flags.system { Mode::System } else { Mode::User };
+    let environment = |name: &str| std::env::var_os(name);
+    let file = flags.config.as_deref();
+    Config::load(Sources { mode, file, environment: &environment, flags: flags.overrides() })
+}
+
+/// Returns what the executor needs of a configuration.
+pub(super) fn limits(config: &Config) -> Limits {
+    Limits {
+        max_concurrent: config.execution.max_concurrent,
+        queue: config.execution.queue,
+        grace: config.execution.grace,
+    }
+}
+
+/// Carries out reloads, one after the other, until everything is to end. Whoever reads the configuration
+/// when they need it has it at once; the rest is told here.
+pub(super) async fn serve(
+    flags: Arc<Flags>,
+    publisher: Publisher,
+    current: Current,
+    executor: Executor,
+    log: Arc<logging::Guard>,
+    mut requests: mpsc::Receiver<Reload>,
+    shutdown: Shutdown,
+) {
+    loop {
+        let request = tokio::select! {
+            request = requests.recv() => request,
+            () = shutdown.ending() => None,
+        };
+        let Some(request) = request else { return };
+        let plan = request.plan;
+        let before = current.get();
+        if !plan {
+            notify::reloading();
+        }
+        request.carry_out(&publisher, || load(&flags));
+        let after = current.get();
+        if !Arc::ptr_eq(&before, &after) {
+            executor.set_limits(limits(&after));
+            if before.log.level != after.log.level {
+                log.set_level(&after.log.level);
+            }
+            tracing::info!("the configuration is new");
+        }
+        if !plan {
+            notify::reloaded();
+        }
+    }
+}

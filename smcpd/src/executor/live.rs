@@ -1,0 +1,133 @@
+//! What others see of a call while it runs: that its turn came, and what it says on stderr.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+/// A longer line is handed on in pieces.
+const LINE: usize = 8 << 10;
+/// Signs that may wait for whoever watches; what comes on top is not shown, and is still in the outcome.
+const WAITING: usize = 256;
+
+/// Something that a call did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sign {
+    Started,
+    /// A line on stderr, what is no UTF-8 replaced.
+    Line(String),
+}
+
+/// One call, to be looked at from outside.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    started: OnceLock<Instant>,
+    watcher: Option<mpsc::Sender<Sign>>,
+}
+
+impl Live {
+    /// Returns a call whose signs arrive at the receiver.
+    pub(crate) fn watched() -> (Self, mpsc::Receiver<Sign>) {
+        let (watcher, signs) = mpsc::channel(WAITING);
+        (Self { started: OnceLock::new(), watcher: Some(watcher) }, signs)
+    }
+
+    /// Returns whether its turn has come.
+    pub(crate) fn has_started(&self) -> bool {
+        self.started.get().is_some()
+    }
+
+    pub(super) fn start(&self) {
+        if self.started.set(Instant::now()).is_ok() {
+            self.sign(Sign::Started);
+        }
+    }
+
+    fn sign(&self, sign: Sign) {
+        if let Some(watcher) = &self.watcher {
+            // Full, or nobody watches any more: the call does not wait for its watchers.
+            let _unseen = watcher.try_send(sign);
+        }
+    }
+}
+
+/// Cuts what a call says into lines, where anyone watches.
+#[derive(Debug)]
+pub(super) struct Lines<'a> {
+    live: &'a Live,
+    rest: Vec<u8>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn of(live: &'a Live) -> Self {
+        Self { live, rest: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.live.watcher.is_none() {
+            return;
+        }
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.rest.extend_from_slice(piece);
+            while self.rest.len() > LINE {
+                let later = self.rest.split_off(LINE);
+                self.hand_on();
+                self.rest = later;
+            }
+            if self.rest.ends_with(b"\n") {
+                self.hand_on();
+            }
+        }
+    }
+
+    /// Hands on what no line feed ended.
+    pub(super) fn finish(mut self) {
+        if !self.rest.is_empty() {
+            self.hand_on();
+        }
+    }
+
+    fn hand_on(&mut self) {
+        let line = String::from_utf8_lossy(&self.rest);
+        self.live.sign(Sign::Line(line.trim_end_matches(['\n', '\r']).to_owned()));
+        self.rest.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(chunks: &[&[u8]]) -> Vec<String> {
+        let (live, mut signs) = Live::watched();
+        let mut lines = Lines::of(&live);
+        chunks.iter().for_each(|chunk| lines.push(chunk));
+        lines.finish();
+        let mut found = Vec::new();
+        while let Ok(Sign::Line(line)) = signs.try_recv() {
+            found.push(line);
+        }
+        found
+    }
+
+    #[test]
+    fn chunks_become_lines_wherever_they_were_cut() {
+        assert_eq!(lines(&[b"one\ntw", b"o\r\n\nlast"]), ["one", "two", "", "last"]);
+        assert_eq!(lines(&[b"\xff\n"]), ["\u{fffd}"]);
+        assert!(lines(&[]).is_empty());
+        let long = lines(&[&[b'x'; LINE + 2], b"y\n"]);
+        assert_eq!((long[0].len(), long[1].as_str(), long.len()), (LINE, "xxy", 2));
+        assert_eq!(lines(&[&b"a\n".repeat(WAITING + 9)]).len(), WAITING, "a slow watcher costs nothing");
+    }
+
+    #[test]
+    fn a_call_starts_once() {
+        let (live, mut signs) = Live::watched();
+        assert!(!live.has_started());
+        live.start();
+        live.start();
+        assert!(live.has_started());
+        assert_eq!(signs.try_recv(), Ok(Sign::Started));
+        assert!(signs.try_recv().is_err());
+    }
+}

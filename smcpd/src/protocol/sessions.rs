@@ -1,0 +1,180 @@
+//! The registry of sessions: opens, finds, closes and forgets them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::session::{Session, Transport, short};
+use crate::auth::Caller;
+use crate::config::Current;
+
+/// Every open session.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    open: RwLock<HashMap<Arc<str>, Arc<Session>>>,
+    count: AtomicUsize,
+    current: Current,
+}
+
+/// No more sessions can be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{most} sessions are open, which is the most (`sessions.max`)")]
+pub(crate) struct TooManySessions {
+    pub(crate) most: usize,
+}
+
+impl Sessions {
+    pub(crate) fn new(current: Current) -> Self {
+        Self { open: RwLock::default(), count: AtomicUsize::new(0), current }
+    }
+
+    /// Opens a session with an id of 128 bits from the operating system.
+    pub(crate) fn open(&self, transport: Transport, caller: Caller) -> Result<Arc<Session>, TooManySessions> {
+        let limits = &self.current.get().sessions;
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if open.len() >= limits.max {
+            return Err(TooManySessions { most: limits.max });
+        }
+        let mut random = [0u8; 16];
+        getrandom::fill(&mut random).expect("the operating system gives randomness");
+        let id: Arc<str> = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        let session = Arc::new(Session::new(Arc::clone(&id), transport, caller, limits.outbox));
+        open.insert(id, Arc::clone(&session));
+        self.count.store(open.len(), Ordering::Relaxed);
+        drop(open);
+        tracing::debug!(session = %short(session.id()), ?transport, "a session opened");
+        Ok(session)
+    }
+
+    /// Finds a session of this caller; another caller's is as unknown as one that never was.
+    pub(crate) fn find(&self, id: &str, transport: Transport, caller: &Caller) -> Option<Arc<Session>> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let session = open.get(id)?;
+        (session.transport() == transport && session.caller() == caller && !session.closed().is_cancelled())
+            .then(|| Arc::clone(session))
+    }
+
+    pub(crate) fn close(&self, session: &Session) {
+        session.close();
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if open.remove(session.id()).is_some() {
+            self.count.store(open.len(), Ordering::Relaxed);
+            tracing::debug!(session = %short(session.id()), "a session closed");
+        }
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Forgets sessions of Streamable HTTP that were closed, or that nobody used for `idle`.
+    pub(crate) fn forget_idle(&self, now: Instant, idle: Duration) {
+        let Some(since) = now.checked_sub(idle) else { return };
+        for session in self.all() {
+            let gone = session.closed().is_cancelled();
+            if gone || session.transport() == Transport::Http && session.is_idle_since(since) {
+                self.close(&session);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::jsonrpc::Id;
+    use super::super::session::BeginError;
+    use super::*;
+
+    fn open(max: i64, outbox: i64) -> Sessions {
+        Sessions::new(Current::of(&[("sessions.max", max.into()), ("sessions.outbox", outbox.into())]))
+    }
+
+    fn id(text: &str) -> Id {
+        Id::from_value(&serde_json::value::RawValue::from_string(text.to_owned()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_session_is_found_by_its_caller_alone_and_their_number_is_bounded() {
+        let sessions = open(2, 8);
+        let one = sessions.open(Transport::Http, Caller::Anonymous).unwrap();
+        let other = sessions.open(Transport::Http, Caller::Key("a".into())).unwrap();
+        assert_ne!(one.id(), other.id());
+        assert_eq!(one.id().len(), 32);
+        assert!(sessions.open(Transport::Http, Caller::Anonymous).is_err());
+        assert!(sessions.find(one.id(), Transport::Http, &Caller::Anonymous).is_some());
+        assert!(sessions.find(one.id(), Transport::Http, &Caller::Key("a".into())).is_none());
+        assert!(sessions.find(one.id(), Transport::Sse, &Caller::Anonymous).is_none());
+        sessions.close(&one);
+        assert!(sessions.find(one.id(), Transport::Http, &Caller::Anonymous).is_none());
+        assert_eq!(sessions.count(), 1);
+    }
+
+    #[test]
+    fn ids_of_one_session_are_unique_in_flight_and_cancelled_with_it() {
+        let sessions = open(9, 8);
+        let session = sessions.open(Transport::Http, Caller::Anonymous).unwrap();
+        let first = session.begin(id("1")).unwrap();
+        assert_eq!(session.begin(id("1")).unwrap_err(), BeginError::IdInUse);
+        let text = session.begin(id("\"1\"")).unwrap();
+        session.cancel(&id("1"));
+        session.cancel(&id("99"));
+        assert!(first.token().is_cancelled() && !text.token().is_cancelled());
+        drop(first);
+        let again = session.begin(id("1")).unwrap();
+        session.close();
+        assert!(again.token().is_cancelled() && text.token().is_cancelled());
+    }
+
+    #[test]
+    fn only_an_unused_session_is_idle() {
+        let sessions = open(9, 8);
+        let busy = sessions.open(Transport::Http, Caller::Anonymous).unwrap();
+        let running = busy.begin(id("1")).unwrap();
+        let sse = sessions.open(Transport::Sse, Caller::Anonymous).unwrap();
+        let idle = sessions.open(Transport::Http, Caller::Anonymous).unwrap();
+        let later = Instant::now() + Duration::from_secs(10);
+        sessions.forget_idle(later, Duration::from_secs(20));
+        assert_eq!(sessions.count(), 3);
+        sessions.forget_idle(later, Duration::from_secs(5));
+        assert!(
+            idle.closed().is_cancelled() && !busy.closed().is_cancelled() && !sse.closed().is_cancelled()
+        );
+        drop(running);
+        sessions.forget_idle(later, Duration::from_secs(5));
+        assert_eq!(sessions.count(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_stream_listens_and_a_client_that_does_not_read_is_let_go() {
+        let sessions = open(9, 1);
+        let session = sessions.open(Transport::Http, Caller::Anonymous).unwrap();
+        session.send("nobody listens".into());
+        let listening = session.listen().unwrap();
+        assert!(session.listen().is_none());
+        session.send("one".into());
+        assert!(!session.closed().is_cancelled());
+        session.send("two".into());
+        assert!(session.closed().is_cancelled());
+        assert_eq!(listening.session().outbox().next().await.unwrap(), "one");
+        assert_eq!(listening.session().outbox().next().await, None);
+        drop(listening);
+        assert!(session.listen().is_some());
+    }
+
+    #[test]
+    fn answers_of_broken_streams_are_kept_a_few_and_taken_once() {
+        let sessions = open(9, 1);
+        let session = sessions.open(Transport::Http, Caller::Anonymous).unwrap();
+        for number in 0..20 {
+            session.keep_answer(number.to_string(), format!("answer {number}").into());
+        }
+        assert_eq!(session.take_answer("3"), None);
+        assert_eq!(session.take_answer("19").unwrap(), "answer 19");
+        assert_eq!(session.take_answer("19"), None);
+    }
+}
