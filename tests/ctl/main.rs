@@ -2,6 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "a test may block its own thread")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod transcript;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
