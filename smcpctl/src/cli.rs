@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Administers smcpd, the tool server of this host
 #[derive(Debug, Parser)]
@@ -86,7 +86,11 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tools {
     /// List the tools
-    List,
+    List {
+        /// Only the tools of this plugin
+        #[arg(long, value_name = "NAME")]
+        plugin: Option<String>,
+    },
     /// Show a tool with its parameters
     Show { tool: String },
 }
@@ -166,4 +170,63 @@ pub(crate) enum Plugin {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Judge a plugin's directory: contract, schemas, names, permissions, arguments; needs no daemon
+    Check {
+        path: PathBuf,
+        /// Fail on warnings too
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Write a new plugin that passes `plugin check`; needs no daemon
+    New {
+        name: String,
+        #[arg(long, value_enum, default_value_t)]
+        lang: Language,
+        /// Make it in this directory
+        #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+        into: PathBuf,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print what the daemon finds out of a plugin as a contract; needs no daemon
+    Describe {
+        path: PathBuf,
+        /// Save it as `contract.json` beside the entry point
+        #[arg(long)]
+        write: bool,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Make a linked plugin's virtual environment from its `requirements.txt`
+    Deps {
+        name: String,
+        /// Where this is run by root: do it as this user instead
+        #[arg(long, value_name = "USER", default_value = "smcp")]
+        user: String,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
+    #[command(hide = true)]
+    DepsBuild(DepsBuild),
+}
+
+/// The part of `plugin deps` that runs without root's rights, in a process of its own.
+#[derive(Debug, Args)]
+pub(crate) struct DepsBuild {
+    /// The plugin's directory
+    pub(crate) directory: PathBuf,
+    /// The virtual environment to make
+    pub(crate) target: PathBuf,
+}
+
+/// What a new plugin is written in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    #[default]
+    Python,
+    Bash,
+    Rust,
 }

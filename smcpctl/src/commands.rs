@@ -7,7 +7,7 @@ use crate::cli::{Cli, Command, Config, Plugin, Tools};
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
 use crate::table::print;
-use crate::{bridge, call, changes, doctor, plugins, records, status, tools, top};
+use crate::{bridge, call, changes, doctor, plugin, plugins, records, status, tools, top};
 
 /// Carries out one command.
 pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
@@ -28,6 +28,11 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
             return changes::check_file(file, cli.json).await;
         }
         Command::Stdio => return bridge::run(cli.socket).await,
+        Command::Plugin(command) => {
+            if let Some(done) = plugin::without_daemon(command, cli.json).await {
+                return done;
+            }
+        }
         _ => {}
     }
     let mut daemon = match Daemon::connect(cli.socket, cli.json).await {
@@ -45,8 +50,9 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Reload | Command::Config(Config::Reload) => changes::reload(daemon, false).await,
         Command::Config(Config::Check { .. }) => changes::reload(daemon, true).await,
         Command::Config(Config::Show { origin }) => changes::config(daemon, origin).await,
-        Command::Tools { command: None | Some(Tools::List), plugin } => {
-            tools::list(daemon, plugin.as_deref()).await
+        Command::Tools { command: None, plugin } => tools::list(daemon, plugin.as_deref()).await,
+        Command::Tools { command: Some(Tools::List { plugin: named }), plugin } => {
+            tools::list(daemon, named.or(plugin).as_deref()).await
         }
         Command::Tools { command: Some(Tools::Show { tool }), .. } => tools::show(daemon, &tool).await,
         Command::Call(asked) => call::call(daemon, &asked).await,
@@ -55,6 +61,9 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Plugin(Plugin::Link { path, name, dry_run }) => {
             plugins::link(daemon, &path, name.as_deref(), dry_run).await
         }
+        Command::Plugin(Plugin::Deps { name, user, dry_run }) => {
+            plugin::deps(daemon, &name, &user, dry_run).await
+        }
         Command::Plugin(Plugin::Unlink { name, dry_run }) => plugins::unlink(daemon, &name, dry_run).await,
         Command::Sessions => status::sessions(daemon).await,
         Command::Calls => status::calls(daemon).await,
@@ -62,9 +71,14 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Logs(which) => records::logs(daemon, &which).await,
         Command::Audit(which) => records::audit(daemon, &which).await,
         Command::Top { interval } => top::run(daemon, interval).await,
-        Command::Completion { .. } | Command::Version | Command::Doctor { .. } | Command::Stdio => {
-            Ok(Exit::Ok)
-        }
+        // They were carried out above.
+        Command::Completion { .. }
+        | Command::Version
+        | Command::Doctor { .. }
+        | Command::Stdio
+        | Command::Plugin(
+            Plugin::Check { .. } | Plugin::New { .. } | Plugin::Describe { .. } | Plugin::DepsBuild(_),
+        ) => Ok(Exit::Ok),
     }
 }
 

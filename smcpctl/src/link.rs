@@ -153,6 +153,6 @@ fn failed(what: &str, path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(exit, format!("cannot {what} `{}`: {error}", path.display()))
 }
 
-fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }

@@ -1,8 +1,8 @@
 //! `smcpctl`: the operator's hand on `smcpd`.
 //!
 //! Results go to stdout, everything else to stderr. `cli` is the command line and `commands` finds what carries a
-//! command out: `status`, `tools`, `call`, `plugins` (with `link`, which changes the plugins directory), `changes`,
-//! `records`, `doctor`, `top`, `bridge`. They ask the `daemon`, read `arguments` and secrets (`prompt`), find the
+//! command out: `status`, `tools`, `call`, `plugins` (with `link`, which changes the plugins directory), `plugin` for
+//! whoever writes them, `changes`, `records`, `doctor`, `top`, `bridge`. They ask the `daemon`, read `arguments` and secrets (`prompt`), find the
 //! programs `beside` us, show things by `table`, and end by `exit`.
 
 mod arguments;
@@ -16,6 +16,7 @@ mod daemon;
 mod doctor;
 mod exit;
 mod link;
+mod plugin;
 mod plugins;
 mod prompt;
 mod records;

@@ -82,16 +82,23 @@ pub(crate) fn is_required(tool: &ToolInfo, name: &str) -> bool {
     tool.input_schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name))
 }
 
-/// `demo_math.calculate(operation, a: number, b: number)`
 pub(crate) fn signature(tool: &ToolInfo) -> String {
+    signature_of(&tool.id, &tool.input_schema)
+}
+
+/// `demo_math.calculate(operation, a: number, b: number)`
+pub(crate) fn signature_of(id: &str, schema: &Value) -> String {
+    let required =
+        |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
     let parameter = |(name, schema): (&String, &Value)| {
-        let optional = if is_required(tool, name) { "" } else { "?" };
+        let optional = if required(name) { "" } else { "?" };
         match schema["type"].as_str() {
             Some("string") | None => format!("{name}{optional}"),
             Some(kind) => format!("{name}{optional}: {kind}"),
         }
     };
-    format!("{}({})", tool.id, properties(tool).map(parameter).collect::<Vec<_>>().join(", "))
+    let parameters = schema["properties"].as_object().into_iter().flatten().map(parameter);
+    format!("{id}({})", parameters.collect::<Vec<_>>().join(", "))
 }
 
 /// A schema in a few words: `integer 1..10`, `a|b`, `list of string`.

@@ -2,6 +2,10 @@
 #![expect(clippy::disallowed_methods, reason = "a test may block its own thread")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod plugin_check;
+mod plugin_deps;
+mod plugin_describe;
+mod plugin_new;
 mod transcript;
 
 use std::fs;
@@ -337,6 +341,8 @@ fn every_command_and_exit_code_is_in_the_man_page() {
         let listed = text.split("Commands:").nth(1).unwrap_or_default().lines().skip(1);
         listed
             .take_while(|line| !line.is_empty())
+            // A longer description goes on further to the right.
+            .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
             .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
             .collect()
     };

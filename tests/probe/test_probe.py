@@ -77,7 +77,7 @@ def each_python(test):
     return run
 
 
-class ProbeTest(unittest.TestCase):
+class ProbeCase(unittest.TestCase):
     maxDiff = None
 
     def setUp(self):
@@ -129,6 +129,8 @@ class ProbeTest(unittest.TestCase):
     def assert_silent(self, got):
         self.assertEqual((got.status, got.out, got.err), (0, "", ""))
 
+
+class ProbeTest(ProbeCase):
     # --- the tree
 
     def test_every_version_writes_the_same_tree(self):
@@ -669,6 +671,88 @@ class ProbeTest(unittest.TestCase):
         mode = os.stat(os.path.join(self.scratch, "tree.json")).st_mode
         self.assertEqual(stat.S_IMODE(mode), 0o600)
         self.assertEqual(sorted(os.listdir(self.scratch)), ["cli.py", "tree.json"])
+
+
+REHEARSED = """
+    import argparse, json, sys
+    def small(text):
+        if len(text) > 3:
+            raise argparse.ArgumentTypeError("too long")
+        return text
+    p = argparse.ArgumentParser(prog="tool")
+    p.add_argument("-v", "--verbose", action="count", default=0)
+    subs = p.add_subparsers(dest="command")
+    a = subs.add_parser("alpha")
+    a.add_argument("first", nargs="?")
+    a.add_argument("--meta", type=json.loads)
+    a.add_argument("--tag", action="append", default=["old"])
+    a.add_argument("--small", type=small)
+    a.add_argument("--range", type=lambda text: range(int(text)))
+    print("seen", sys.argv[1:])
+    p.parse_args()
+    open("ran", "w").close()
+"""
+
+
+class RehearsalTest(ProbeCase):
+    def rehearse(self, python, source, lines, *args, env=()):
+        path = os.path.join(self.scratch, "lines.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(lines, file)
+        return self.probe(python, source, *args, env=dict(env, SMCP_PROBE_LINES=path))
+
+    @each_python
+    def test_lines_are_read_by_the_parser_and_by_nothing_else(self, python):
+        got = self.rehearse(python, REHEARSED, [
+            ["-v", "alpha", "--meta={\"a\": 1}", "--tag=x", "--tag=-5", "--", "--help"],
+            ["alpha", "--range=3"],
+        ])
+        self.assertEqual((got.status, got.out, got.err), (0, "seen ['--describe']\n", ""))
+        first, second = got.tree["rehearsed"]
+        self.assertEqual((first["error"], first["extras"]), (None, []))
+        self.assertEqual(first["values"], dict(
+            verbose=1, command="alpha", first="--help", meta={"a": 1}, tag=["old", "x", "-5"], small=None, range=None))
+        words = [(call["dest"], [word for word in call["words"] if word != "--"]) for call in first["calls"]]
+        self.assertEqual(words, [
+            ("verbose", []), ("meta", ['{"a": 1}']), ("tag", ["x"]), ("tag", ["-5"]), ("first", ["--help"])])
+        self.assertEqual(second["values"]["range"], {"text": "range(0, 3)"})
+        # No line reached the plugin, and nothing ran after the parse.
+        self.assertEqual(sorted(os.listdir(self.scratch)), ["cli.py", "lines.json", "tree.json"])
+
+    @each_python
+    def test_what_the_parser_refuses_is_told_and_does_not_end_the_rest(self, python):
+        got = self.rehearse(python, REHEARSED, [
+            ["alpha", "--tag"], ["alpha", "--small=longer"], ["alpha", "--meta={"], ["alpha", "--nope"], ["--help"],
+            ["alpha"]])
+        errors = [line["error"] or " ".join(line["extras"]) for line in got.tree["rehearsed"]]
+        for error, expected in zip(errors, [
+                "expected one argument", "too long", "invalid", "--nope", "", ""]):
+            self.assertIn(expected, error)
+        self.assertIsNone(got.tree["rehearsed"][-1]["error"])
+
+    @each_python
+    def test_a_first_look_at_root_options_is_not_the_rehearsal(self, python):
+        got = self.rehearse(python, """
+            import argparse
+            pre = argparse.ArgumentParser(add_help=False)
+            pre.add_argument("--config")
+            pre.parse_known_args()
+            p = argparse.ArgumentParser(parents=[pre])
+            p.add_argument("--value")
+            p.parse_args()
+            open("ran", "w").close()
+        """, [["--value=7"]])
+        self.assertEqual([line["values"] for line in got.tree["rehearsed"]], [dict(config=None, value="7")])
+        self.assertNotIn("ran", os.listdir(self.scratch))
+
+    @each_python
+    def test_lines_that_cannot_be_read_end_the_run_all_the_same(self, python):
+        path = os.path.join(self.scratch, "lines.json")
+        with open(path, "w") as file:
+            file.write("{")
+        got = self.probe(python, REHEARSED, env=dict(SMCP_PROBE_LINES=path))
+        self.assertEqual((got.status, got.err, got.tree), (0, "", None))
+        self.assertNotIn("ran", os.listdir(self.scratch))
 
 
 if __name__ == "__main__":

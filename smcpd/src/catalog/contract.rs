@@ -1,10 +1,13 @@
 //! Reads and checks what `cli.py --describe` printed: contract 1 and 1.1.
 //!
-//! Unknown fields are legal, wrong ones are not: a violation names its field, and the plugin is skipped.
+//! Unknown fields are legal, wrong ones are not: a violation names its field, and the plugin is skipped. What is
+//! unknown is kept, so that `contract_writer` loses nothing of an author's contract.
 
 use serde_json::{Map, Value};
 
-use super::model::{Command, Description, Parameter, Shape, Source, Type, Variable, is_secret};
+use super::model::{
+    Command, Description, Exclusive, Parameter, Shape, Source, Type, Variable, Words, is_secret,
+};
 
 /// What the contract says of how a parameter goes on the command line; the parser's facts win over it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,6 +20,10 @@ enum Style {
     Repeat,
     List,
     Count,
+    /// `--x` and the flag that `off_flag` names.
+    OnOff,
+    /// One word of compact JSON, lists too.
+    Json,
 }
 
 /// A field that breaks the contract.
@@ -32,6 +39,45 @@ const SKIPPED: [&str; 2] = ["connect", "disconnect"];
 
 /// Commands of a plugin, and parameters of a command: the largest plugins in the field have a twentieth of it.
 const MOST: usize = 1_000;
+
+/// The fields that mean something here; the others are kept as they are.
+const ROOT_FIELDS: [&str; 6] = ["contract_version", "plugin", "commands", "env", "timeout", "concurrency"];
+const PLUGIN_FIELDS: [&str; 7] = ["name", "title", "version", "description", "env", "timeout", "concurrency"];
+const COMMAND_FIELDS: [&str; 14] = [
+    "name",
+    "argv_path",
+    "title",
+    "description",
+    "annotations",
+    "parameters",
+    "exclusive_groups",
+    "any_arguments",
+    "inputSchema",
+    "outputSchema",
+    "tool_name",
+    "stdin",
+    "timeout",
+    "concurrency",
+];
+const PARAMETER_FIELDS: [&str; 17] = [
+    "name",
+    "type",
+    "any_type",
+    "items",
+    "description",
+    "required",
+    "default",
+    "enum",
+    "action",
+    "arg_style",
+    "takes_value",
+    "nargs",
+    "flag",
+    "off_flag",
+    "global",
+    "argv_level",
+    "argv_words",
+];
 
 /// Returns `None` for JSON that is no contract at all (it has no `commands`).
 pub(crate) fn parse(contract: &Value) -> Option<Result<Description, ContractError>> {
@@ -64,6 +110,23 @@ impl<'a> At<'a> {
     /// `null` means absent everywhere in a contract.
     fn get(&self, key: &str) -> Option<&'a Value> {
         self.object.get(key).filter(|value| !value.is_null())
+    }
+
+    fn extra(&self, known: &[&str]) -> Map<String, Value> {
+        let is_other = |key: &&String| !known.contains(&key.as_str());
+        self.object
+            .iter()
+            .filter(|(key, _)| is_other(key))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    }
+
+    fn texts(&self, key: &str) -> Result<Vec<String>, ContractError> {
+        let text = |(index, value): (usize, &Value)| match value.as_str() {
+            Some(text) => Ok(text.to_owned()),
+            None => fail(format!("{}[{index}]", self.path(key)), "must be a string"),
+        };
+        self.list(key)?.iter().enumerate().map(text).collect()
     }
 
     fn text(&self, key: &str) -> Result<Option<String>, ContractError> {
@@ -147,6 +210,7 @@ fn description(object: &Map<String, Value>) -> Result<Description, ContractError
     }
     Ok(Description {
         source: Source::Contract,
+        parser_seen: false,
         title: plugin.text("title")?,
         version: match plugin.get("version") {
             Some(Value::Number(number)) => Some(number.to_string()),
@@ -157,6 +221,8 @@ fn description(object: &Map<String, Value>) -> Result<Description, ContractError
         timeout: root.seconds("timeout")?.or(plugin.seconds("timeout")?),
         concurrency: root.count("concurrency")?.or(plugin.count("concurrency")?),
         commands,
+        extra: root.extra(&ROOT_FIELDS),
+        plugin_extra: plugin.extra(&PLUGIN_FIELDS),
     })
 }
 
@@ -206,10 +272,11 @@ fn command(at: &At<'_>) -> Result<Command, ContractError> {
         let shown = name.escape_debug();
         return fail(at.path("name"), format!("`{shown}` must be letters, digits, `_` and `-`"));
     }
+    let path = path(at, &name)?;
     let mut parameters: Vec<Parameter> = Vec::new();
     for (index, value) in at.list("parameters")?.iter().enumerate() {
         let at = At::new(format!("{}[{index}]", at.path("parameters")), value)?;
-        let parameter = parameter(&at)?;
+        let parameter = parameter(&at, path.len())?;
         if parameters.iter().any(|other| other.name == parameter.name) {
             return fail(at.path("name"), format!("`{}` stands there twice", parameter.name));
         }
@@ -227,17 +294,18 @@ fn command(at: &At<'_>) -> Result<Command, ContractError> {
     if let (Some(schema), true) = (&input_schema, parameters.is_empty()) {
         parameters = from_schema(schema);
     }
-    let open = input_schema.as_ref().is_some_and(|schema| {
-        schema.get("additionalProperties").is_some_and(|more| *more != Value::Bool(false))
-    });
+    let open = at.switch("any_arguments")?.unwrap_or(false)
+        || input_schema.as_ref().is_some_and(|schema| {
+            schema.get("additionalProperties").is_some_and(|more| *more != Value::Bool(false))
+        });
     Ok(Command {
-        path: vec![name.clone()],
+        path,
         name,
         title: at.text("title")?,
         description: at.text("description")?,
         annotations: at.get("annotations").cloned(),
+        exclusive: exclusive(at, &parameters)?,
         parameters,
-        exclusive: Vec::new(),
         input_schema,
         output_schema: at.schema("outputSchema")?,
         tool_name,
@@ -246,10 +314,39 @@ fn command(at: &At<'_>) -> Result<Command, ContractError> {
         timeout: at.seconds("timeout")?,
         concurrency: at.count("concurrency")?,
         open,
+        extra: at.extra(&COMMAND_FIELDS),
     })
 }
 
-fn parameter(at: &At<'_>) -> Result<Parameter, ContractError> {
+/// The command's words on the command line, where they are not its name.
+fn path(at: &At<'_>, name: &str) -> Result<Vec<String>, ContractError> {
+    let words = at.texts("argv_path")?;
+    if words.is_empty() {
+        return Ok(vec![name.to_owned()]);
+    }
+    match words.iter().position(|word| word.is_empty() || word.starts_with('-') || word.contains('\0')) {
+        Some(index) => fail(format!("{}[{index}]", at.path("argv_path")), "must be a word that is no flag"),
+        None => Ok(words),
+    }
+}
+
+fn exclusive(at: &At<'_>, parameters: &[Parameter]) -> Result<Vec<Exclusive>, ContractError> {
+    let mut groups = Vec::new();
+    for (index, value) in at.list("exclusive_groups")?.iter().enumerate() {
+        let at = At::new(format!("{}[{index}]", at.path("exclusive_groups")), value)?;
+        let members = at.texts("parameters")?;
+        if let Some(stranger) =
+            members.iter().find(|member| !parameters.iter().any(|parameter| parameter.name == **member))
+        {
+            let shown = stranger.escape_debug();
+            return fail(at.path("parameters"), format!("`{shown}` is no parameter of the command"));
+        }
+        groups.push(Exclusive { required: at.switch("required")?.unwrap_or(false), members });
+    }
+    Ok(groups)
+}
+
+fn parameter(at: &At<'_>, depth: usize) -> Result<Parameter, ContractError> {
     let Some(name) = at.text("name")? else { return fail(at.path("name"), "is missing") };
     if name.is_empty() || name.len() > 128 || name.chars().any(|c| c.is_control() || c == '=' || c == ' ') {
         return fail(at.path("name"), format!("`{}` is no name", name.escape_debug()));
@@ -279,18 +376,31 @@ fn parameter(at: &At<'_>) -> Result<Parameter, ContractError> {
     let many = kind == Type::Array;
     let shape = match (positional, style) {
         (true, _) if at.get("nargs").is_some_and(|nargs| nargs == "...") => Shape::Remainder,
+        (true, Style::Json) => Shape::Positional,
         (true, _) if many => Shape::Positionals,
         (true, _) => Shape::Positional,
         (false, Style::Switch) => Shape::SwitchOn,
         (false, Style::SwitchOff) => Shape::SwitchOff,
         (false, Style::Count) => Shape::Count,
         (false, Style::List) if many => Shape::List,
+        (false, Style::OnOff) => {
+            Shape::OnOff { off: at.text("off_flag")?.unwrap_or_else(|| format!("--no-{name}")) }
+        }
+        (false, Style::Json) => Shape::Option,
+        // Each use of the flag brings a list of its own.
+        (false, Style::Repeat) if many && items == Some(Type::Array) && at.get("nargs").is_some() => {
+            Shape::RepeatList
+        }
         (false, Style::Repeat | Style::Unsaid | Style::Value) if many => Shape::Repeat,
         (false, _) => Shape::Option,
     };
     let secret = at.switch("secret")?.unwrap_or(false) || is_secret(&name);
+    let (least, most) = bounds(at, &shape);
     Ok(Parameter {
         kind,
+        any: at.switch("any_type")?.unwrap_or(false),
+        least,
+        most,
         items,
         description: at.text("description")?,
         required: at.switch("required")?.unwrap_or(false),
@@ -305,10 +415,45 @@ fn parameter(at: &At<'_>) -> Result<Parameter, ContractError> {
         keywords,
         shape,
         flag: (!positional).then_some(flag),
-        level: usize::from(!at.switch("global")?.unwrap_or(false)),
+        level: level(at, depth)?,
+        words: words(at)?,
+        extra: at.extra(&[&PARAMETER_FIELDS[..], &SCHEMA_KEYWORDS].concat()),
         name,
-        ..Parameter::default()
     })
+}
+
+/// How many words of the command's path stand before the parameter: all, unless the contract says otherwise.
+fn level(at: &At<'_>, depth: usize) -> Result<usize, ContractError> {
+    if at.switch("global")?.unwrap_or(false) {
+        return Ok(0);
+    }
+    match at.get("argv_level") {
+        None => Ok(depth),
+        Some(level) => match level.as_u64().and_then(|level| usize::try_from(level).ok()) {
+            Some(level) if level <= depth => Ok(level),
+            _ => fail(at.path("argv_level"), format!("must be a whole number up to {depth}")),
+        },
+    }
+}
+
+fn words(at: &At<'_>) -> Result<Words, ContractError> {
+    match at.get("argv_words") {
+        None => Ok(Words::default()),
+        Some(value) => serde_json::from_value(value.clone())
+            .or_else(|error| fail(at.path("argv_words"), format!("cannot be understood: {error}"))),
+    }
+}
+
+/// How many values a list takes, as `nargs` says it.
+fn bounds(at: &At<'_>, shape: &Shape) -> (Option<u32>, Option<u32>) {
+    match (shape, at.get("nargs")) {
+        (Shape::List | Shape::Positionals, Some(Value::Number(count))) => {
+            let count = count.as_u64().and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0);
+            (count, count)
+        }
+        (Shape::List | Shape::Positionals, Some(nargs)) if nargs == "+" => (Some(1), None),
+        _ => (None, None),
+    }
 }
 
 fn style(at: &At<'_>) -> Result<Style, ContractError> {
@@ -320,6 +465,8 @@ fn style(at: &At<'_>) -> Result<Style, ContractError> {
         "append" | "repeat" | "repeated" | "multiple" => Some(Style::Repeat),
         "extend" | "nargs" | "list" | "space" | "variadic" => Some(Style::List),
         "count" => Some(Style::Count),
+        "boolean_optional" => Some(Style::OnOff),
+        "json" => Some(Style::Json),
         _ => None,
     });
     if let Some(style) = said {

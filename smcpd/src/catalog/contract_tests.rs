@@ -88,6 +88,30 @@ fn a_violation_names_its_field() {
             "contract: commands[0].tool_name: `a.b` must be letters, digits, `_` and `-`",
         ),
         (command(json!({"stdin": 1})), "contract: commands[0].stdin: must be true or false"),
+        (command(json!({"argv_path": "a b"})), "contract: commands[0].argv_path: must be a list"),
+        (command(json!({"argv_path": ["a", 1]})), "contract: commands[0].argv_path[1]: must be a string"),
+        (
+            command(json!({"argv_path": ["a", "--force"]})),
+            "contract: commands[0].argv_path[1]: must be a word that is no flag",
+        ),
+        (command(json!({"any_arguments": 1})), "contract: commands[0].any_arguments: must be true or false"),
+        (
+            command(json!({"exclusive_groups": [1]})),
+            "contract: commands[0].exclusive_groups[0]: must be an object",
+        ),
+        (
+            command(json!({"exclusive_groups": [{"parameters": ["ghost"]}]})),
+            "contract: commands[0].exclusive_groups[0].parameters: `ghost` is no parameter of the command",
+        ),
+        (
+            parameter(json!({"name": "a", "argv_level": 2})),
+            "contract: commands[0].parameters[1].argv_level: must be a whole number up to 1",
+        ),
+        (
+            parameter(json!({"name": "a", "argv_words": {"file_prefixes": 1}})),
+            "contract: commands[0].parameters[1].argv_words: cannot be understood: invalid type: integer `1`, \
+             expected a string",
+        ),
     ];
     for (contract, expected) in cases {
         assert_eq!(parsed(contract).unwrap_err(), expected);
@@ -148,6 +172,16 @@ fn argv_words_choose_the_shape() {
         ),
         (json!({"name": "a", "global": true}), (Shape::Option, flag("--a"), 0)),
         (json!({"name": "a", "action": "count", "type": "integer"}), (Shape::Count, flag("--a"), 1)),
+        (
+            json!({"name": "a", "action": "boolean_optional", "type": "boolean"}),
+            (Shape::OnOff { off: flag("--no-a") }, flag("--a"), 1),
+        ),
+        (json!({"name": "a", "arg_style": "json", "type": "array"}), (Shape::Option, flag("--a"), 1)),
+        (
+            json!({"name": "a", "action": "append", "nargs": 2, "type": "array", "items": "array"}),
+            (Shape::RepeatList, flag("--a"), 1),
+        ),
+        (json!({"name": "a", "argv_level": 0}), (Shape::Option, flag("--a"), 0)),
     ];
     for (parameter, expected) in cases {
         assert_eq!(shape(parameter.clone()), expected, "{parameter}");
@@ -192,7 +226,49 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A parameter that breaks no rule.
+fn any_parameter() -> impl Strategy<Value = Value> {
+    let one_of = |words: Vec<Value>| prop::sample::select(words);
+    let types = ["string", "integer", "number", "boolean", "array", "object"].map(Value::from);
+    let actions = ["store_true", "store_false", "append", "count", "boolean_optional", "store", "other"];
+    let nargs = vec![json!(null), json!("+"), json!("*"), json!("?"), json!("..."), json!(0), json!(2)];
+    let items =
+        vec![json!(null), json!("integer"), json!("array"), json!({"type": "string"}), json!({"enum": [1]})];
+    let flags = vec![json!("unset"), json!(null), json!("-x"), json!("--other"), json!("bare")];
+    (
+        one_of(types.to_vec()),
+        prop::option::of(one_of(actions.map(Value::from).to_vec())),
+        one_of(nargs),
+        one_of(items),
+        one_of(flags),
+        prop::option::of(one_of(vec![json!("json"), json!("list"), json!("value")])),
+        (any::<bool>(), any::<bool>(), any::<bool>(), 0..3_u32),
+    )
+        .prop_map(|(kind, action, nargs, items, flag, style, (required, global, any, level))| {
+            let mut parameter = json!({"name": "p", "type": kind, "nargs": nargs, "items": items,
+                "required": required, "global": global, "any_type": any, "x-note": level, "argv_level": level});
+            for (key, value) in [("action", action), ("arg_style", style)] {
+                if let Some(value) = value {
+                    parameter[key] = value;
+                }
+            }
+            if flag != "unset" {
+                parameter["flag"] = flag;
+            }
+            parameter
+        })
+}
+
 proptest! {
+    #[test]
+    fn every_contract_is_written_as_it_was_understood(parameter in any_parameter()) {
+        let contract = json!({"commands": [
+            {"name": "a_b", "argv_path": ["a", "b"], "parameters": [parameter], "x-note": 1}]});
+        let description = parsed(contract).unwrap();
+        let written = crate::catalog::contract_writer::contract("p", &description);
+        prop_assert_eq!(parsed(written).unwrap(), description);
+    }
+
     #[test]
     fn no_json_panics(commands in any_json(), rest in any_json()) {
         let mut contract = rest.as_object().cloned().unwrap_or_default();

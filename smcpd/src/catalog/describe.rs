@@ -1,4 +1,5 @@
-//! Finds out what one plugin offers: its contract, its parser, or its help text, in this order.
+//! Finds out what one plugin offers: its contract (a file, or what `--describe` says), its parser, or its help
+//! text, in this order.
 //!
 //! A directory of ours with one `sitecustomize.py` goes first on `PYTHONPATH`, so that a Python plugin's own
 //! parser writes down what it knows at its first parse. Nothing else of the plugin runs then.
@@ -11,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::environment::Environment;
@@ -19,7 +20,7 @@ use super::model::{Command, Description, Source};
 use super::output::json_of;
 use super::parser_tree::{Kind, Parser};
 use super::scan::Located;
-use super::{contract, facts, help_text};
+use super::{contract, contract_file, facts, help_text};
 use crate::executor::{End, Executor, Invocation, OutputLimit};
 
 const PROBE: &str = include_str!("probe/sitecustomize.py");
@@ -46,7 +47,42 @@ struct Report {
     /// The plugin's real parse may have come later, or never.
     #[serde(default)]
     provisional: bool,
+    #[serde(default)]
     parser: Parser,
+    /// Only of a rehearsal.
+    #[serde(default)]
+    rehearsed: Option<Vec<Rehearsed>>,
+}
+
+/// What the plugin's parser made of one command line.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Rehearsed {
+    /// Each action that took words, in their order.
+    pub(super) calls: Vec<Taken>,
+    /// Words that nothing took.
+    pub(super) extras: Vec<String>,
+    /// What the namespace held at the end; what is no JSON is `{"text": …}`.
+    pub(super) values: Map<String, Value>,
+    /// Why the parser refused the line.
+    pub(super) error: Option<String>,
+}
+
+/// One use of an option or positional.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Taken {
+    pub(super) flags: Vec<String>,
+    pub(super) dest: String,
+    pub(super) words: Vec<String>,
+}
+
+/// What the probe is to do while a plugin runs.
+#[derive(Clone, Copy)]
+enum Probing<'a> {
+    Nothing,
+    Tree,
+    Rehearsal(&'a [Vec<String>]),
 }
 
 /// What a plugin said when asked.
@@ -97,14 +133,19 @@ impl Describer {
         plugin: &Located,
         environment: &Environment,
     ) -> Result<Description, String> {
+        let from_file = contract_file::read(&plugin.directory)?;
         let mut said = self.ask(plugin, environment, &["--describe"], true).await?;
-        if let Some(found) = said.contract() {
+        if from_file.is_some() && said.crashed() {
+            return Err(said.reason());
+        }
+        if let Some(found) = from_file.map(Ok).or_else(|| said.contract()) {
             let mut description = found?;
             if said.parser().is_none() {
                 said = self.ask(plugin, environment, &["--help"], true).await?;
             }
             if let Some(parser) = said.parser() {
                 facts::enrich(&mut description, parser);
+                description.parser_seen = true;
             }
             return Ok(description);
         }
@@ -117,13 +158,33 @@ impl Describer {
         if let Some(report) = &said.report {
             let commands = facts::commands(&report.parser);
             if !commands.is_empty() {
-                return Ok(from_parser(&report.parser, Source::Parser, commands));
+                let found = from_parser(&report.parser, Source::Parser, commands);
+                return Ok(Description { parser_seen: true, ..found });
             }
             let told = [&report.parser.epilog, &report.parser.description];
             let text = told.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("\n\n");
             return named(&help_text::parse(&text)).ok_or_else(|| "its parser has no subcommands".to_owned());
         }
         self.read_helps(plugin, environment, &said).await
+    }
+
+    /// Lets the plugin's own parser read command lines, without the plugin seeing any of them; `None` where no
+    /// parser is seen.
+    ///
+    /// The plugin is started as for a description, and ends at its first parse: no line ever reaches its code.
+    pub(super) async fn rehearse(
+        &self,
+        plugin: &Located,
+        environment: &Environment,
+        lines: &[Vec<String>],
+    ) -> Result<Option<Vec<Rehearsed>>, String> {
+        for words in [&["--describe"], &["--help"]] {
+            let said = self.run(plugin, environment, words, Probing::Rehearsal(lines)).await?;
+            if let Some(rehearsed) = said.report.and_then(|report| report.rehearsed) {
+                return Ok(Some(rehearsed));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads help texts: the plugin's own, then each subcommand's.
@@ -182,6 +243,17 @@ impl Describer {
         words: &[&str],
         probed: bool,
     ) -> Result<Said, String> {
+        let probing = if probed { Probing::Tree } else { Probing::Nothing };
+        self.run(plugin, environment, words, probing).await
+    }
+
+    async fn run(
+        &self,
+        plugin: &Located,
+        environment: &Environment,
+        words: &[&str],
+        probing: Probing<'_>,
+    ) -> Result<Said, String> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let scratch = self.scratch.join(number.to_string());
         let unusable = |error: std::io::Error| format!("cannot use `{}`: {error}", scratch.display());
@@ -189,11 +261,19 @@ impl Describer {
         let report = scratch.join("report.json");
         let directory = scratch.join("directory");
         fs::create_dir(&directory).map_err(unusable)?;
+        let mut environment = environment.clone();
+        if let Probing::Rehearsal(lines) = probing {
+            let path = scratch.join("lines.json");
+            let text = serde_json::to_vec(lines).expect("words are strings");
+            fs::write(&path, text).map_err(unusable)?;
+            environment.set("SMCP_PROBE_LINES", path);
+        }
+        let probed = !matches!(probing, Probing::Nothing);
         let invocation = Invocation {
             call: format!("describe-{}-{number}", std::process::id()),
             program: plugin.program.clone(),
             argv: plugin.prefix.iter().cloned().chain(words.iter().map(OsString::from)).collect(),
-            environment: self.environment(environment.clone(), probed.then_some(&report)).into_pairs(),
+            environment: self.environment(environment, probed.then_some(&report)).into_pairs(),
             directory,
             stdin: None,
             timeout: Some(self.timeout()),

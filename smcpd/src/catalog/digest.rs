@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::contract_file;
 use super::scan::Located;
 
 /// Part of every digest: a new way to describe plugins describes all of them again.
-const GENERATION: u32 = 1;
+const GENERATION: u32 = 2;
 /// Past these a tree is no longer read whole; the stat of what is left still counts.
 const MOST_FILES: usize = 2_000;
 const DEEPEST: usize = 8;
@@ -21,13 +22,8 @@ pub(crate) fn of(plugin: &Located) -> String {
     let mut hash = Sha256::new();
     hash.update(GENERATION.to_le_bytes());
     hash.update(env!("CARGO_PKG_VERSION"));
-    let mut files = Vec::new();
-    sources(&plugin.directory, 0, &mut files);
-    files.push(plugin.directory.join("cli"));
-    files.sort();
-    files.dedup();
     let mut budget = MOST_BYTES;
-    for file in files {
+    for file in files(&plugin.directory) {
         field(&mut hash, file.as_os_str().as_encoded_bytes());
         contents(&mut hash, &file, &mut budget);
     }
@@ -35,6 +31,16 @@ pub(crate) fn of(plugin: &Located) -> String {
     field(&mut hash, plugin.program.as_os_str().as_encoded_bytes());
     stat(&mut hash, &plugin.program);
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns the files that count, sorted; some may not exist.
+pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    sources(directory, 0, &mut files);
+    files.extend(["cli", contract_file::NAME].map(|name| directory.join(name)));
+    files.sort();
+    files.dedup();
+    files
 }
 
 fn field(hash: &mut Sha256, bytes: &[u8]) {
@@ -143,6 +149,8 @@ mod tests {
         fs::set_permissions(directory.join("cli.py"), fs::Permissions::from_mode(0o755)).unwrap();
         differs(&plugin);
         plugin.program = "/bin/cat".into();
+        differs(&plugin);
+        fs::write(directory.join("contract.json"), "{}").unwrap();
         differs(&plugin);
         fs::remove_file(directory.join("lib/more.py")).unwrap();
         differs(&plugin);

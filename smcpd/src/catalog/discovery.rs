@@ -6,8 +6,7 @@
 //! catalog is swapped in when all the rest are described.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,9 +21,9 @@ use super::model::Description;
 use super::scan::{self, Interpreters, Located};
 use super::store::Store;
 use super::watch::Watch;
-use super::{Catalog, Plugin, PluginState, digest};
+use super::{Catalog, Plugin, PluginState, digest, python};
 use crate::config::{Config, Current};
-use crate::executor::{End, Executor, Invocation, OutputLimit};
+use crate::executor::Executor;
 
 /// Results that come this close together make one catalog.
 const TOGETHER: Duration = Duration::from_millis(50);
@@ -279,7 +278,9 @@ impl Discovery {
                 (Arc::clone(&self.settings), Arc::clone(&self.describer), self.store.clone());
             tasks.spawn(async move {
                 let _slot = slots.acquire_owned().await.expect("the semaphore is never closed");
-                let state = match describe(&settings, &describer, &store, &name, python, before).await {
+                let entry = settings.plugins.directory.join(&name);
+                let known = Known { store: Some(&store), before };
+                let state = match describe(&settings, &describer, &name, &entry, python, known).await {
                     Ok(plugin) => PluginState::Described(plugin),
                     Err(reason) => PluginState::Failed(reason),
                 };
@@ -290,41 +291,10 @@ impl Discovery {
     }
 
     async fn find_python(&mut self) {
-        self.python = self.python().await;
+        self.python = python::find(&self.settings.plugins, &self.executor, &self.cancel).await;
         if self.python.is_none() {
             tracing::warn!("no python3 was found: plugins that need one are listed as failed");
         }
-    }
-
-    /// The configured interpreter, else `python3` of our PATH: where that is a shim, it is asked who it
-    /// really is, because a shim would cost each call dear.
-    async fn python(&self) -> Option<PathBuf> {
-        if let Some(python) = &self.settings.plugins.python {
-            return Some(python.clone());
-        }
-        let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin"));
-        let found = std::env::split_paths(&path)
-            .map(|directory| directory.join("python3"))
-            .find(|program| rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_ok())?;
-        if scan::is_binary(&found) {
-            return Some(found);
-        }
-        let asked = Invocation {
-            call: format!("python-{}", std::process::id()),
-            program: found.clone(),
-            argv: ["-S", "-E", "-c", "import sys; print(sys.executable)"].map(OsString::from).into(),
-            environment: std::env::vars_os().collect(),
-            directory: PathBuf::from("/"),
-            stdin: None,
-            timeout: Some(self.settings.plugins.describe_timeout),
-            output: OutputLimit { keep: 8 << 10, ceiling: 8 << 10 },
-        };
-        let said = match self.executor.probe(asked, &self.cancel).await {
-            Ok(outcome) if outcome.end == End::Exited(0) => outcome.stdout.into_text(),
-            _ => return Some(found),
-        };
-        let real = PathBuf::from(said.trim());
-        Some(if real.is_absolute() && real.is_file() { real } else { found })
     }
 
     fn publish(&self, states: &States) {
@@ -370,28 +340,36 @@ fn note(states: &mut States, found: Result<Found, tokio::task::JoinError>) {
     }
 }
 
-async fn describe(
+/// What is already known of a plugin.
+#[derive(Debug, Default)]
+pub(super) struct Known<'a> {
+    pub(super) store: Option<&'a Store>,
+    pub(super) before: Option<Arc<Plugin>>,
+}
+
+/// Describes the plugin at `entry`, unless what is known of it still holds; the error is the reason to show.
+pub(super) async fn describe(
     settings: &Arc<Config>,
     describer: &Describer,
-    store: &Store,
     name: &str,
+    entry: &Path,
     python: Option<PathBuf>,
-    before: Option<Arc<Plugin>>,
+    known: Known<'_>,
 ) -> Result<Arc<Plugin>, String> {
     let granted = settings.plugin.get(name).cloned().unwrap_or_default();
     let look = || {
         let (settings, name, own) = (Arc::clone(settings), name.to_owned(), granted.python.clone());
-        let python = python.clone();
+        let (entry, python) = (entry.to_owned(), python.clone());
         tokio::task::spawn_blocking(move || {
             let environments = settings.paths.state.join("venv");
             let interpreters = Interpreters { python: python.as_deref(), environments: &environments };
-            let located = scan::locate(&settings.plugins.directory, &name, own.as_deref(), interpreters)?;
+            let located = scan::locate(&entry, &name, own.as_deref(), interpreters)?;
             let digest = digest::of(&located);
             Ok::<(Located, String), String>((located, digest))
         })
     };
     let (mut located, mut digest) = look().await.map_err(|error| error.to_string())??;
-    if let Some(before) = before.filter(|before| before.is_of(&located, &digest)) {
+    if let Some(before) = known.before.filter(|before| before.is_of(&located, &digest)) {
         return Ok(before);
     }
     let environment = |declared: &[&str]| {
@@ -399,7 +377,7 @@ async fn describe(
     };
     let mut tries = 0;
     let description = loop {
-        if let Some(description) = store.load(name, &digest) {
+        if let Some(description) = known.store.and_then(|store| store.load(name, &digest)) {
             break description;
         }
         let described = describer.describe(&located, &environment(&[])).await;
@@ -407,7 +385,9 @@ async fn describe(
         let (now, later) = look().await.map_err(|error| error.to_string())??;
         if later == digest || tries == 5 {
             let description: Description = described?;
-            store.save(name, &digest, &description);
+            if let Some(store) = known.store {
+                store.save(name, &digest, &description);
+            }
             break description;
         }
         tries += 1;

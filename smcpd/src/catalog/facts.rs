@@ -291,7 +291,8 @@ fn add_groups(command: &mut Command, parser: &Parser) {
             .collect();
         // Two flags may stand for one parameter.
         members.dedup();
-        if members.len() > 1 {
+        let is_known = |known: &Exclusive| members.iter().all(|member| known.members.contains(member));
+        if members.len() > 1 && !command.exclusive.iter().any(is_known) {
             command.exclusive.push(Exclusive { required: group.required, members });
         }
     }
@@ -299,7 +300,7 @@ fn add_groups(command: &mut Command, parser: &Parser) {
 
 /// Finds the parsers that a command goes through; `path` gets the parser's own words for it.
 fn parsers_of<'a>(root: &'a Parser, path: &mut Vec<String>) -> Option<Vec<Above<'a>>> {
-    let name = path.first().cloned()?;
+    let name = path.join("_");
     let mut words = Vec::new();
     let parsers = descend(root, &same_spelling(&name), &mut words, Vec::new())?;
     *path = words;

@@ -1,29 +1,39 @@
 //! Which tools exist, how arguments become an argv, and how output becomes a result.
 //!
 //! `discovery` keeps the published [`Catalog`] true to the plugins directory: `scan` finds programs, `describe`
-//! asks them (`contract`, `parser_tree` under the probe, `help_text`), `facts` turns what a parser says into
+//! asks them (`contract_file`, `contract`, `parser_tree` under the probe, `help_text`), `facts` turns what a parser says into
 //! commands, `digest` and `store` remember. A [`Tool`] is one command: `schema` tells a client what it takes,
 //! `arguments` checks what came, `argv` says it on a command line, `output` reads what the program said.
 //! Running it is the executor's.
+//!
+//! [`inspect`] is for the plugin's author: `lint` judges its files and tools, `strict` its schemas, `round_trip` its
+//! arguments, and `contract_writer` says what was found as a contract.
 
 mod arguments;
 mod argv;
 mod changes;
 mod contract;
+mod contract_file;
+mod contract_writer;
 mod describe;
 mod digest;
 mod discovery;
 mod environment;
 mod facts;
 mod help_text;
+mod inspect;
+mod lint;
 mod model;
 mod names;
 mod output;
 mod parser_tree;
 mod progress;
+mod python;
+mod round_trip;
 mod scan;
 mod schema;
 mod store;
+mod strict;
 mod tool;
 mod watch;
 
@@ -34,12 +44,13 @@ use bytes::Bytes;
 
 pub(crate) use changes::{Change, Changes};
 pub(crate) use discovery::{CatalogHandle, Discovery, RescanError, Rescans};
+pub(crate) use inspect::inspect;
 pub(crate) use output::{ErrorCode, ToolOutput, from_error, from_outcome};
 pub(crate) use progress::Progress;
 pub(crate) use tool::{CallContext, Fields, Kind, Plugin, Tool};
 
 pub(crate) use arguments::nearest;
-use names::{Index, NotFound};
+use names::{Fault, Index, NotFound};
 
 use crate::config::Separator;
 
@@ -139,39 +150,21 @@ impl Catalog {
     /// A name that clients would choke on, or that is taken, keeps its tool out and says so.
     fn add(&mut self, tool: Tool, separator: Separator) {
         let wire = tool.wire_name();
-        // A dot is fine only where the operator chose it.
-        let letters = match separator {
-            Separator::Dot => wire.replacen('.', "_", 1),
-            Separator::DoubleUnderscore | Separator::Underscore => wire.to_owned(),
-        };
-        let is_plain = names::is_plain(&letters);
-        let error = if !is_plain {
-            Some(format!(
-                "left out: clients take only letters, digits, `_` and `-` in a name, not `{wire}`; set `tool_name`"
-            ))
-        } else if wire.len() > names::LONGEST {
-            Some(format!(
-                "left out: the name `{wire}` has {} letters, clients take {}; set `tool_name`",
-                wire.len(),
-                names::LONGEST
-            ))
-        } else {
-            self.index.is_taken(wire).map(|other| {
-                format!(
-                    "left out: `{wire}` is also the name of `{}`; set `tool_name`",
-                    self.tools[other].id()
-                )
-            })
+        let fault = names::fault(wire, separator);
+        let error = match fault {
+            Some(fault @ (Fault::Letters | Fault::TooLong)) => Some(fault.message(wire)),
+            Some(Fault::Long) | None => self
+                .index
+                .is_taken(wire)
+                .map(|other| format!("`{wire}` is also the name of `{}`", self.tools[other].id())),
         };
         if let Some(message) = error {
+            let message = format!("left out: {message}; set `tool_name`");
             self.problems.push(Problem { tool: tool.id().to_owned(), message, left_out: true });
             return;
         }
-        if wire.len() > names::LONG {
-            let message = format!(
-                "the name `{wire}` has {} letters: Letta takes 48, and some clients add a prefix",
-                wire.len()
-            );
+        if let Some(fault) = fault {
+            let message = fault.message(wire);
             self.problems.push(Problem { tool: tool.id().to_owned(), message, left_out: false });
         }
         self.index.add(self.tools.len(), wire, tool.plugin_name(), tool.command_name());

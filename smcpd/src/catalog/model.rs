@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 pub(crate) struct Description {
     /// How it was found out.
     pub(crate) source: Source,
+    /// Its parser was seen, and adds its facts each time.
+    pub(crate) parser_seen: bool,
     pub(crate) title: Option<String>,
     pub(crate) version: Option<String>,
     pub(crate) description: Option<String>,
@@ -17,6 +19,9 @@ pub(crate) struct Description {
     pub(crate) timeout: Option<f64>,
     pub(crate) concurrency: Option<u32>,
     pub(crate) commands: Vec<Command>,
+    /// What the contract says at its top and of its plugin that is not known here; it survives being written.
+    pub(crate) extra: Map<String, Value>,
+    pub(crate) plugin_extra: Map<String, Value>,
 }
 
 /// The step of discovery that succeeded.
@@ -25,6 +30,8 @@ pub(crate) struct Description {
 pub(crate) enum Source {
     #[default]
     Contract,
+    /// `contract.json` beside the entry point.
+    ContractFile,
     Parser,
     HelpText,
     Epilog,
@@ -34,6 +41,7 @@ impl Source {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Contract => "contract",
+            Self::ContractFile => "contract_file",
             Self::Parser => "parser",
             Self::HelpText => "help_text",
             Self::Epilog => "epilog",
@@ -76,6 +84,8 @@ pub(crate) struct Command {
     pub(crate) concurrency: Option<u32>,
     /// Nothing is known of its parameters: any are taken.
     pub(crate) open: bool,
+    /// What the contract says of it that is not known here.
+    pub(crate) extra: Map<String, Value>,
 }
 
 impl Command {
@@ -121,6 +131,8 @@ pub(crate) struct Parameter {
     pub(crate) level: usize,
     /// What this plugin's parser makes of a word that stands alone.
     pub(crate) words: Words,
+    /// What the contract says of it that is not known here.
+    pub(crate) extra: Map<String, Value>,
 }
 
 /// What a parser makes of a word that is no flag of its own.
@@ -128,11 +140,14 @@ pub(crate) struct Parameter {
 #[serde(default)]
 pub(crate) struct Words {
     /// `-1` is a value: the parser is known, and has no flag that looks like a number.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) negative_numbers: bool,
     /// A word that begins with one of these names a file of further words.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) file_prefixes: String,
     /// The long flags of each parser on the way, where the parameter is a remainder: even there, a word that
     /// abbreviates two of them is an error to argparse.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) long_flags: Vec<Vec<String>>,
 }
 
@@ -195,6 +210,13 @@ pub(crate) enum Shape {
     Positionals,
     /// All that follows, at the very end.
     Remainder,
+}
+
+impl Parameter {
+    /// Returns whether its value is nobody's business, by its mark or by its name.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.extra.get("secret") == Some(&Value::Bool(true)) || is_secret(&self.name)
+    }
 }
 
 /// Returns whether a parameter of that name holds what nobody should read in a log or a default.

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use crate::config::Separator;
+
 /// OpenAI, Anthropic and Claude Desktop take no longer one.
 pub(crate) const LONGEST: usize = 64;
 /// Letta refuses more than 48, and some clients add a prefix of their own.
@@ -11,6 +13,44 @@ pub(crate) const LONG: usize = 45;
 /// Returns whether every client takes the letters of this name.
 pub(crate) fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+/// What is wrong with the name of a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Letters,
+    TooLong,
+    /// It works, but not everywhere.
+    Long,
+}
+
+/// Judges a name on the wire; a dot is fine only where the operator chose it.
+pub(crate) fn fault(wire: &str, separator: Separator) -> Option<Fault> {
+    let letters = match separator {
+        Separator::Dot => wire.replacen('.', "_", 1),
+        Separator::DoubleUnderscore | Separator::Underscore => wire.to_owned(),
+    };
+    match wire.len() {
+        _ if !is_plain(&letters) => Some(Fault::Letters),
+        length if length > LONGEST => Some(Fault::TooLong),
+        length if length > LONG => Some(Fault::Long),
+        _ => None,
+    }
+}
+
+impl Fault {
+    pub(crate) fn message(self, wire: &str) -> String {
+        let length = wire.len();
+        match self {
+            Self::Letters => {
+                format!("clients take only letters, digits, `_` and `-` in a name, not `{wire}`")
+            }
+            Self::TooLong => format!("the name `{wire}` has {length} letters, clients take {LONGEST}"),
+            Self::Long => format!(
+                "the name `{wire}` has {length} letters: Letta takes 48, and some clients add a prefix"
+            ),
+        }
+    }
 }
 
 /// Finds tools by any of their spellings.

@@ -44,9 +44,9 @@ pub(crate) fn names(directory: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Finds the program of one plugin, or says why it has none.
+/// Finds the program of the plugin at `entry`, or says why it has none.
 pub(crate) fn locate(
-    plugins: &Path,
+    entry: &Path,
     name: &str,
     python: Option<&Path>,
     interpreters: Interpreters<'_>,
@@ -54,7 +54,6 @@ pub(crate) fn locate(
     if !names::is_plain(name) {
         return Err("its name must be letters, digits, `_` and `-`".to_owned());
     }
-    let entry = plugins.join(name);
     let directory = entry.canonicalize().map_err(|error| match error.kind() {
         ErrorKind::NotFound => "it is a link to nothing".to_owned(),
         _ => format!("cannot follow `{}`: {error}", entry.display()),
@@ -101,7 +100,7 @@ pub(crate) fn locate(
 }
 
 /// Opens an entry point and returns its first line where that is a shebang.
-fn first_line(path: &Path) -> Result<Option<String>, String> {
+pub(super) fn first_line(path: &Path) -> Result<Option<String>, String> {
     let unreadable = |error| format!("cannot read `{}`: {error}", path.display());
     // Opening a FIFO would wait for a writer.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -119,7 +118,7 @@ pub(super) fn is_binary(path: &Path) -> bool {
     fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok()) && magic == *b"\x7fELF"
 }
 
-fn is_executable(path: &Path) -> bool {
+pub(super) fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o111 != 0)
         && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
@@ -175,7 +174,7 @@ mod tests {
         let shown: Vec<String> = names(&plugins)
             .unwrap()
             .iter()
-            .map(|name| match locate(&plugins, name, None, interpreters) {
+            .map(|name| match locate(&plugins.join(name), name, None, interpreters) {
                 Ok(found) => {
                     assert_eq!(found.name, *name);
                     format!("{name}: {} {:?}", found.program.display(), found.prefix)
@@ -205,8 +204,13 @@ mod tests {
             ]
         );
         let without = Interpreters { python: None, environments: &state };
-        assert!(locate(&plugins, "plain", None, without).unwrap_err().starts_with("no python3 was found"));
-        let chosen = locate(&plugins, "script", Some(Path::new("/opt/python")), interpreters).unwrap();
+        assert!(
+            locate(&plugins.join("plain"), "plain", None, without)
+                .unwrap_err()
+                .starts_with("no python3 was found")
+        );
+        let chosen =
+            locate(&plugins.join("script"), "script", Some(Path::new("/opt/python")), interpreters).unwrap();
         assert_eq!(chosen.program, Path::new("/opt/python"));
     }
 }

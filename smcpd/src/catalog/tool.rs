@@ -124,6 +124,15 @@ impl Plugin {
         &self.located.directory
     }
 
+    pub(super) fn located(&self) -> &Located {
+        &self.located
+    }
+
+    /// What it finds in its environment, before what a call adds.
+    pub(super) fn own_environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// Whether this was made of these very files.
     pub(super) fn is_of(&self, located: &Located, digest: &str) -> bool {
         self.located == *located && self.digest == digest

@@ -1,6 +1,7 @@
 //! The composition root: builds the parts in order, hands each what it uses, and takes them down in reverse.
 
 mod flags;
+mod inspect;
 mod reload;
 
 use std::process::ExitCode;
@@ -56,11 +57,14 @@ impl DaemonError {
     }
 }
 
-/// Runs the program: the launcher's step, `--check`, or the daemon itself.
+/// Runs the program: the launcher's step, `inspect`, `--check`, or the daemon itself.
 pub fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     if arguments.nth(1).is_some_and(|first| first == launch::SUBCOMMAND) {
         return launch::main(arguments);
+    }
+    if std::env::args_os().nth(1).is_some_and(|first| first == inspect::SUBCOMMAND) {
+        return inspect::main();
     }
     let flags = Flags::parse();
     match run(flags) {

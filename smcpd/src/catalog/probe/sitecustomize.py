@@ -5,6 +5,9 @@ It takes every trace of that out of the process, lets the `sitecustomize` that w
 run, and waits for argparse. The first real parse then writes the parser's tree (`catalog::parser_tree`) to
 SMCP_PROBE_OUT. A parser that knows `--describe`, and was given it, goes on to print its contract; any other ends there.
 
+With SMCP_PROBE_LINES, a file with a list of command lines, that parse reads those lines instead of its own, writes what
+it made of each, and ends there: none of them is in `sys.argv`, so none can reach the plugin's commands.
+
 Whatever goes wrong in here, the plugin runs on as if nothing had been asked. Runs on Python 3.6 and later, so the
 syntax is old; imports what is loaded anyway, and the rest only once a parser is seen.
 """
@@ -45,6 +48,7 @@ def start():
     sys.path_importer_cache.pop(here, None)
 
     out = os.environ.pop("SMCP_PROBE_OUT", None)
+    lines = os.environ.pop("SMCP_PROBE_LINES", None)
     home = os.environ.pop("SMCP_PROBE_DIR", here)
     had_path = os.environ.pop("SMCP_PROBE_PYTHONPATH", None) is not None
     if "PYTHONPATH" in os.environ:
@@ -57,7 +61,7 @@ def start():
             del os.environ["PYTHONPATH"]
 
     if out:
-        watch = Watch(os.path.abspath(out))
+        watch = Watch(os.path.abspath(out), lines)
         if "argparse" in sys.modules:  # imported by a `.pth` file, before any sitecustomize
             watch.patch(sys.modules["argparse"])
         else:
@@ -106,8 +110,9 @@ class Finder:
 class Watch:
     """Stands before argparse's entries until a real parse has been seen."""
 
-    def __init__(self, out):
+    def __init__(self, out, lines=None):
         self.out = out
+        self.lines = lines
         self.pid = os.getpid()
         self.active = False
         self.patched = {}
@@ -131,7 +136,11 @@ class Watch:
             self.active = False  # the parses of subparsers belong to this one
             if args is not None:
                 args = list(args)  # as argparse does next; an iterator can be read only once
-            if not self.see(parser, args):
+            if self.lines is not None:
+                goes_on = self.rehearse(parser, original)
+            else:
+                goes_on = self.see(parser, args)
+            if not goes_on:
                 self.restore()
                 return original(parser, args, namespace)
             try:
@@ -147,6 +156,24 @@ class Watch:
     def restore(self):
         for name, original in self.patched.items():
             setattr(self.argparse.ArgumentParser, name, original)
+
+    def rehearse(self, parser, original):
+        """Lets the parser read each line and writes what came of it; returns only from a parse that is not the real one."""
+        if is_preparser(self.argparse, parser) or is_importing():
+            return True
+        try:
+            import json
+
+            with open(self.lines, encoding="utf-8") as file:
+                lines = json.load(file)
+            write(self.out, {
+                "probe": 1,
+                "provisional": False,
+                "rehearsed": [Rehearsal(self.argparse).read(parser, original, line) for line in lines],
+            })
+        except (Exception, SystemExit):
+            pass
+        leave()  # in any case: this run is for the parser alone
 
     def see(self, parser, args):
         """Writes the tree and tells whether to go on watching; does not return if that was all that was wanted."""
@@ -223,6 +250,72 @@ def leave():
         except Exception:
             pass
     os._exit(0)
+
+
+# --- Rehearsing
+
+
+class Rehearsal:
+    """What a parser makes of one command line: who took which words, and what the namespace holds at the end."""
+
+    def __init__(self, argparse):
+        self.argparse = argparse
+        self.calls = []
+
+    def read(self, parser, original, line):
+        import io
+
+        kind = self.argparse.ArgumentParser
+        get_values = kind._get_values
+
+        def recorded(this, action, words):
+            if not isinstance(action, self.argparse._SubParsersAction):
+                self.calls.append({
+                    "flags": [str(flag) for flag in action.option_strings],
+                    "dest": str(action.dest),
+                    "words": [exact(word) for word in words],
+                })
+            return get_values(this, action, words)
+
+        streams = sys.stdout, sys.stderr
+        said = io.StringIO()
+        sys.stdout = sys.stderr = said
+        kind._get_values = recorded
+        values, extras, error = {}, [], None
+        try:
+            namespace, extras = original(parser, list(line), None)
+            values = {str(key): shown(value) for key, value in vars(namespace).items()}
+        except SystemExit as ended:
+            error = (said.getvalue().strip().splitlines() or ["it ended with %s" % ended.code])[-1]
+        except Exception as raised:
+            error = "%s: %s" % (type(raised).__name__, raised)
+        finally:
+            kind._get_values = get_values
+            sys.stdout, sys.stderr = streams
+        return {
+            "calls": self.calls,
+            "extras": [exact(word) for word in extras],
+            "values": values,
+            "error": error if error is None else exact(error),
+        }
+
+
+def exact(text):
+    return str(text).encode("utf-8", "replace").decode("utf-8")
+
+
+def shown(value):
+    """Returns the value if JSON has it, each item of a list by itself; else its text."""
+    try:
+        return plain(value)
+    except Exception:
+        pass
+    if isinstance(value, (list, tuple)) and len(value) <= MAX_CHOICES:
+        return [shown(item) for item in value]
+    try:
+        return {"text": exact(value)}
+    except Exception:
+        return {"text": ""}
 
 
 # --- Reading the parser
