@@ -405,8 +405,7 @@ fn parameter(at: &At<'_>, depth: usize) -> Result<Parameter, ContractError> {
         description: at.text("description")?,
         required: at.switch("required")?.unwrap_or(false),
         secret,
-        // It may be the secret itself.
-        default: at.get("default").filter(|_| !secret).cloned(),
+        default: at.get("default").cloned(),
         choices: match at.get("enum") {
             None => None,
             Some(Value::Array(choices)) if !choices.is_empty() => Some(choices.clone()),

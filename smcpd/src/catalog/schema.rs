@@ -60,7 +60,8 @@ fn property(command: &Command, parameter: &Parameter) -> Value {
         }
         _ => {}
     }
-    if let Some(default) = &parameter.default {
+    // That of a secret may be the secret itself.
+    if let Some(default) = parameter.default.as_ref().filter(|_| !parameter.secret) {
         property.insert("default".to_owned(), default.clone());
     }
     property.extend(parameter.keywords.clone());
@@ -110,6 +111,15 @@ mod tests {
 
     fn schema(parameters: Vec<Parameter>) -> Value {
         of(&Command { parameters, ..Command::default() })["properties"].take()
+    }
+
+    #[test]
+    fn the_default_of_a_secret_is_not_told() {
+        let default = Some(json!("hunter2"));
+        let secret = Parameter { default: default.clone(), secret: true, ..parameter("pin", Type::String) };
+        let plain = Parameter { default, ..parameter("name", Type::String) };
+        let properties = schema(vec![secret, plain]);
+        assert_eq!((properties["pin"].get("default"), &properties["name"]["default"]), (None, &json!("hunter2")));
     }
 
     #[test]
