@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::completion;
+
 /// Administers smcpd, the tool server of this host
 #[derive(Debug, Parser)]
 #[command(name = "smcpctl", version, arg_required_else_help = true, max_term_width = 100)]
@@ -45,7 +47,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<Tools>,
         /// Only the tools of this plugin
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", add = completion::plugins())]
         plugin: Option<String>,
     },
     /// Call a tool; ends with 10 when the tool failed
@@ -60,6 +62,7 @@ pub(crate) enum Command {
     /// Cancel a call
     Cancel {
         /// Its id, as `smcpctl calls` shows it
+        #[arg(add = completion::calls())]
         call: String,
     },
     /// Watch lanes, calls, tools and sessions; `c` cancels a call
@@ -75,6 +78,8 @@ pub(crate) enum Command {
     /// Check, show or reload the configuration
     #[command(subcommand)]
     Config(Config),
+    /// Print a client's configuration for this daemon, or write it
+    Connect(Connect),
     /// Bridge stdin and stdout to the daemon, for clients that start a command
     Stdio,
     /// Print a completion script for a shell
@@ -88,20 +93,24 @@ pub(crate) enum Tools {
     /// List the tools
     List {
         /// Only the tools of this plugin
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", add = completion::plugins())]
         plugin: Option<String>,
     },
     /// Show a tool with its parameters
-    Show { tool: String },
+    Show {
+        #[arg(add = completion::tools())]
+        tool: String,
+    },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {
     /// A tool, such as `devops.status`
+    #[arg(add = completion::tools())]
     pub(crate) tool: String,
 
     /// `key=value`, `key:=JSON` or `key=@FILE`
-    #[arg(value_name = "ARGUMENT")]
+    #[arg(value_name = "ARGUMENT", add = completion::arguments())]
     pub(crate) arguments: Vec<String>,
 
     /// Read the arguments as one JSON object from this file; `-` is stdin
@@ -151,10 +160,14 @@ pub(crate) enum Plugin {
     /// List the plugins
     List,
     /// Show a plugin: where it is, how it was described, and what is wrong with it
-    Show { name: String },
+    Show {
+        #[arg(add = completion::plugins())]
+        name: String,
+    },
     /// Link a plugin's directory, and say what became callable
     Link {
         /// Its directory, or the bare name of a plugin that came with smcp
+        #[arg(add = completion::linkable())]
         path: PathBuf,
         /// The plugin's name; by default that of its directory
         #[arg(long)]
@@ -165,6 +178,7 @@ pub(crate) enum Plugin {
     },
     /// Remove a plugin's link, never its files
     Unlink {
+        #[arg(add = completion::plugins())]
         name: String,
         /// Only say what would be done
         #[arg(long)]
@@ -201,6 +215,7 @@ pub(crate) enum Plugin {
     },
     /// Make a linked plugin's virtual environment from its `requirements.txt`
     Deps {
+        #[arg(add = completion::plugins())]
         name: String,
         /// Where this is run by root: do it as this user instead
         #[arg(long, value_name = "USER", default_value = "smcp")]
@@ -229,4 +244,64 @@ pub(crate) enum Language {
     Python,
     Bash,
     Rust,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Connect {
+    /// The client
+    pub(crate) client: Client,
+
+    /// Write it into the client's own file; what was there is kept beside it
+    #[arg(long)]
+    pub(crate) write: bool,
+
+    /// Write it into this file instead of the client's own
+    #[arg(long, value_name = "FILE", requires = "write")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Only say what would be written
+    #[arg(long, requires = "write")]
+    pub(crate) dry_run: bool,
+
+    /// How the client reaches the daemon; by default what suits it best
+    #[arg(long, value_enum)]
+    pub(crate) transport: Option<Transport>,
+
+    /// The address of the daemon as the client sees it, such as `http://tools.example.org:8000`
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+
+    /// What the client calls this server
+    #[arg(long, default_value = "smcp")]
+    pub(crate) name: String,
+
+    /// Read the API key from this file; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+
+    /// Ask for the API key on the terminal without showing it
+    #[arg(long, conflicts_with = "key_file")]
+    pub(crate) prompt_key: bool,
+}
+
+/// A client whose configuration is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Client {
+    Letta,
+    LettaCode,
+    ClaudeCode,
+    ClaudeDesktop,
+    Cursor,
+    Vscode,
+}
+
+/// How a client reaches the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Transport {
+    /// Streamable HTTP, at `/mcp`
+    Http,
+    /// HTTP+SSE, at `/sse`
+    Sse,
+    /// The client starts `smcpctl stdio`
+    Stdio,
 }

@@ -1,22 +1,21 @@
 //! Which command does what.
 
-use clap::CommandFactory;
 use smcp_control::{Client, candidates};
 
 use crate::cli::{Cli, Command, Config, Plugin, Tools};
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
 use crate::table::print;
-use crate::{bridge, call, changes, doctor, plugin, plugins, records, status, tools, top};
+use crate::{
+    bridge, call, changes, completion, connect, doctor, plugin, plugins, records, status, tools, top,
+};
 
 /// Carries out one command.
 pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
     // These need no daemon, or say themselves what it means that there is none.
     match &cli.command {
         Command::Completion { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "smcpctl", &mut script);
-            print(&String::from_utf8_lossy(&script))?;
+            print(&completion::script(*shell)?)?;
             return Ok(Exit::Ok);
         }
         Command::Version => {
@@ -28,6 +27,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
             return changes::check_file(file, cli.json).await;
         }
         Command::Stdio => return bridge::run(cli.socket).await,
+        Command::Connect(wanted) => return connect::run(wanted, cli.socket.clone(), cli.json).await,
         Command::Plugin(command) => {
             if let Some(done) = plugin::without_daemon(command, cli.json).await {
                 return done;
@@ -76,6 +76,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         | Command::Version
         | Command::Doctor { .. }
         | Command::Stdio
+        | Command::Connect(_)
         | Command::Plugin(
             Plugin::Check { .. } | Plugin::New { .. } | Plugin::Describe { .. } | Plugin::DepsBuild(_),
         ) => Ok(Exit::Ok),

@@ -2,8 +2,8 @@
 //!
 //! Results go to stdout, everything else to stderr. `cli` is the command line and `commands` finds what carries a
 //! command out: `status`, `tools`, `call`, `plugins` (with `link`, which changes the plugins directory), `plugin` for
-//! whoever writes them, `changes`, `records`, `doctor`, `top`, `bridge`. They ask the `daemon`, read `arguments` and secrets (`prompt`), find the
-//! programs `beside` us, show things by `table`, and end by `exit`.
+//! whoever writes them, `changes`, `records`, `doctor`, `top`, `connect`, `bridge`. They ask the `daemon`, read `arguments` and secrets (`prompt`), find the
+//! programs `beside` us, show things by `table`, and end by `exit`. `completion` helps whoever types.
 
 mod arguments;
 mod beside;
@@ -12,6 +12,8 @@ mod call;
 mod changes;
 mod cli;
 mod commands;
+mod completion;
+mod connect;
 mod daemon;
 mod doctor;
 mod exit;
@@ -30,6 +32,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if completion::answer() {
+        return ExitCode::SUCCESS;
+    }
     let cli = cli::Cli::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

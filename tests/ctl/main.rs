@@ -2,10 +2,14 @@
 #![expect(clippy::disallowed_methods, reason = "a test may block its own thread")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod completion;
+mod connect;
+mod live;
 mod plugin_check;
 mod plugin_deps;
 mod plugin_describe;
 mod plugin_new;
+mod requests;
 mod transcript;
 
 use std::fs;
@@ -318,7 +322,7 @@ fn each_shell_gets_a_completion_script() {
         let output =
             Command::new(env!("CARGO_BIN_EXE_smcpctl")).args(["completion", shell]).output().unwrap();
         assert!(output.status.success());
-        assert!(String::from_utf8_lossy(&output.stdout).contains("unlink"), "{shell}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("SMCPCTL_COMPLETE"), "{shell}");
     }
 }
 

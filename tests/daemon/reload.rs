@@ -144,3 +144,70 @@ impl Drop for Over<'_> {
         self.0.store(true, Ordering::Relaxed);
     }
 }
+
+#[test]
+fn a_configuration_is_read_again_as_a_whole_or_not_at_all() {
+    let setup = smcpd().plugins(&["worker"]).config("[log]\nlevel = \"info\"\n");
+    let file = setup.path().join("smcpd.toml");
+    let key = setup.path().join("keys");
+    let runtime = setup.path().join("runtime/smcp");
+    let daemon = setup.start();
+    let write = |text: &str| {
+        fs::write(&file, text).unwrap();
+        daemon.signal(Signal::HUP);
+    };
+    let listed = |headers: &[(&str, &str)]| {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+        daemon.post("/messages/", headers, &body)
+    };
+    // Refused as a whole: not even the part that could be meant is taken over.
+    write("[execution]\ntimeout = 0.2\nqueue = -1\n");
+    until("the refusal is logged", || daemon.log().contains("the old one stays").then_some(()));
+    assert_eq!(daemon.call("worker.sleep", json!({"seconds": 0.5}))["structuredContent"]["slept"], 0.5);
+    // What plugins are granted, how tools are called, who may come in, and how much is logged.
+    fs::write(&key, "s3cret\n").unwrap();
+    write(&format!(
+        "[execution]\ntimeout = 0.2\n[tools]\nseparator = \".\"\n[http]\nhosts = [\"tools.example\"]\n\
+         [log]\nlevel = \"debug\"\n[auth]\nkey_files = [\"{}\"]\n",
+        key.display()
+    ));
+    let with_key = [("Authorization", "Bearer s3cret"), ("Host", "tools.example")];
+    until("the key is asked for", || (listed(&[]).status == 401).then_some(()));
+    until("the names are new", || listed(&with_key).text().contains("\"worker.sleep\"").then_some(()));
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "worker.sleep", "arguments": {"seconds": 5}}});
+    let answer = daemon.post("/messages/", &with_key, &call).json();
+    assert_eq!(answer["result"]["structuredContent"]["error"]["code"], "timeout");
+    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
+    daemon.post("/mcp", &[with_key[0], ("Accept", "application/json, text/event-stream")], &body);
+    until("debug is logged", || daemon.log().contains("\"level\":\"DEBUG\"").then_some(()));
+    // The key's file alone changed: that is a change too.
+    fs::write(&key, "other\n").unwrap();
+    daemon.signal(Signal::HUP);
+    until("the old key is refused", || (listed(&with_key).status == 401).then_some(()));
+    assert_eq!(listed(&[("Authorization", "Bearer other")]).status, 200);
+    // Sockets wait for a restart.
+    let mode = |name: &str| fs::metadata(runtime.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("control.sock"), mode("call.sock")), (0o600, 0o600));
+}
+
+#[test]
+fn sockets_have_the_mode_and_the_group_of_the_configuration() {
+    use std::os::unix::fs::MetadataExt;
+    let own = rustix::process::getegid().as_raw();
+    let group = if own == 0 { 65534 } else { own };
+    let config = format!(
+        "[control]\nmode = \"0660\"\ngroup = \"{group}\"\ncall_mode = \"0666\"\ncall_group = \"{group}\"\n"
+    );
+    let daemon = smcpd().config(&config).start();
+    for (name, mode) in [("control.sock", 0o660), ("call.sock", 0o666)] {
+        let found = fs::metadata(daemon.path().join("runtime/smcp").join(name)).unwrap();
+        assert_eq!((found.mode() & 0o777, found.gid()), (mode, group), "{name}");
+    }
+    for wrong in ["mode = \"0770\"", "mode = \"0060\"", "mode = \"rw\"", "group = \"no-such-group\""] {
+        let said = smcpd().config(&format!("[control]\n{wrong}\n")).run(b"");
+        assert_eq!(said.status.code(), Some(2), "{wrong}");
+        assert!(said.stderr.contains("smcpd.toml:2: `control."), "{}", said.stderr);
+    }
+}

@@ -119,7 +119,10 @@ mod tests {
         let secret = Parameter { default: default.clone(), secret: true, ..parameter("pin", Type::String) };
         let plain = Parameter { default, ..parameter("name", Type::String) };
         let properties = schema(vec![secret, plain]);
-        assert_eq!((properties["pin"].get("default"), &properties["name"]["default"]), (None, &json!("hunter2")));
+        assert_eq!(
+            (properties["pin"].get("default"), &properties["name"]["default"]),
+            (None, &json!("hunter2"))
+        );
     }
 
     #[test]
