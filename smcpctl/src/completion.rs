@@ -3,7 +3,7 @@
 //! A shell's script calls us back with the words typed so far (clap's own engine). A daemon that does not answer at
 //! once is not waited for, and nothing is ever said: whoever types sees the names, or none.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -104,7 +104,7 @@ pub(crate) fn arguments() -> ArgValueCompleter {
 fn names(list: impl Fn() -> Vec<(String, String)> + Send + Sync + 'static) -> ArgValueCompleter {
     ArgValueCompleter::new(move |current: &OsStr| {
         let typed = current.to_string_lossy();
-        let fits = list().into_iter().filter(|(name, _)| name.starts_with(&*typed));
+        let fits = list().into_iter().filter(|(name, _)| name.starts_with(&*typed) && is_harmless(name));
         fits.map(|(name, help)| candidate(name, help)).collect()
     })
 }
@@ -129,7 +129,21 @@ fn words() -> Vec<String> {
 }
 
 fn tool_of(words: &[String]) -> Option<&String> {
-    words.iter().skip_while(|word| *word != "call").skip(1).find(|word| !word.starts_with('-'))
+    let mut rest = words.iter().skip_while(|word| *word != "call").skip(1);
+    while let Some(word) = rest.next() {
+        if ["--args", "--prompt", "--socket"].contains(&word.as_str()) {
+            rest.next();
+        } else if !word.starts_with('-') {
+            return Some(word);
+        }
+    }
+    None
+}
+
+/// What Tab puts on a command line must mean nothing to the shell: these words are a plugin's.
+fn is_harmless(word: &str) -> bool {
+    !word.is_empty()
+        && word.chars().all(|letter| letter.is_ascii_alphanumeric() || "._:/@%+,-".contains(letter))
 }
 
 /// The socket that was typed, if any.
@@ -154,12 +168,11 @@ fn ask(request: Request) -> Option<Reply> {
 fn of_arguments(tool: &ToolInfo, words: &[String], current: &str) -> Vec<(String, String)> {
     let Some(properties) = tool.input_schema["properties"].as_object() else { return Vec::new() };
     let choices = |key: &str| -> Vec<String> {
-        match (properties.get(key).and_then(|schema| schema["enum"].as_array()), properties.get(key)) {
-            (Some(choices), _) => choices.iter().map(said).collect(),
-            (None, Some(schema)) if schema["type"] == "boolean" => {
-                vec!["true".to_owned(), "false".to_owned()]
-            }
-            (None, _) => Vec::new(),
+        let Some(schema) = properties.get(key) else { return Vec::new() };
+        match schema["enum"].as_array().or_else(|| schema["items"]["enum"].as_array()) {
+            Some(choices) => choices.iter().map(said).filter(|word| is_harmless(word)).collect(),
+            None if schema["type"] == "boolean" => vec!["true".to_owned(), "false".to_owned()],
+            None => Vec::new(),
         }
     };
     let fits = |found: Vec<String>, typed: &str, before: &str| -> Vec<(String, String)> {
@@ -178,10 +191,11 @@ fn of_arguments(tool: &ToolInfo, words: &[String], current: &str) -> Vec<(String
     if let Some(key) = key {
         return fits(choices(key), current, "");
     }
-    let given: BTreeMap<&str, ()> =
-        words.iter().map(|word| (word.split([':', '=']).next().unwrap_or_default(), ())).collect();
-    let missing =
-        properties.iter().filter(|(key, _)| key.starts_with(current) && !given.contains_key(key.as_str()));
+    let given: BTreeSet<&str> =
+        words.iter().map(|word| word.split([':', '=']).next().unwrap_or_default()).collect();
+    let missing = properties
+        .iter()
+        .filter(|(key, _)| is_harmless(key) && key.starts_with(current) && !given.contains(key.as_str()));
     missing
         .map(|(key, schema)| {
             (format!("{key}="), first_line(schema["description"].as_str().unwrap_or_default()))
@@ -208,6 +222,7 @@ mod tests {
             description: String::new(),
             input_schema: json!({"properties": {
                 "operation": {"enum": ["add", "subtract"]}, "on": {"type": "boolean"}, "a": {"type": "number"},
+                "$(touch x)": {}, "tags": {"type": "array", "items": {"enum": ["red", "$(touch x)", "`x`", "a b", ";"]}},
             }}),
             secrets: Vec::new(),
         };
@@ -216,9 +231,11 @@ mod tests {
             let found = of_arguments(&tool, &words, current);
             found.into_iter().map(|(word, _)| word).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(found("smcpctl call a.b", ""), "operation= on= a=");
+        assert_eq!(found("smcpctl call a.b", ""), "operation= on= a= tags=");
         assert_eq!(found("smcpctl call a.b", "o"), "operation= on=");
-        assert_eq!(found("smcpctl call a.b operation=add on:=true", ""), "a=");
+        assert_eq!(found("smcpctl call a.b operation=add on:=true", ""), "a= tags=");
+        // A plugin's words never mean anything to the shell.
+        assert_eq!(found("smcpctl call a.b", "tags="), "tags=red");
         assert_eq!(found("smcpctl call a.b", "operation=s"), "operation=subtract");
         assert_eq!(found("smcpctl call a.b operation =", "a"), "add");
         assert_eq!(found("smcpctl call a.b operation", ""), "add subtract");
@@ -231,6 +248,8 @@ mod tests {
     fn the_tool_and_the_socket_are_found_among_the_words() {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<String>>();
         assert_eq!(tool_of(&words("smcpctl call --json a.b x=1")).map(String::as_str), Some("a.b"));
+        let after_options = words("smcpctl call --args FILE --prompt key a.b");
+        assert_eq!(tool_of(&after_options).map(String::as_str), Some("a.b"));
         assert_eq!(tool_of(&words("smcpctl call")), None);
         assert_eq!(socket_of(&words("smcpctl --socket /a call")), Some("/a".into()));
         assert_eq!(socket_of(&words("smcpctl call --socket=/b")), Some("/b".into()));

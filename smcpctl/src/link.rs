@@ -70,10 +70,9 @@ pub(crate) fn plan(rules: &Rules<'_>, path: &Path, name: Option<&str>) -> Result
         let message = format!("`{}` is outside of `plugins.roots`: {}", target.display(), roots.join(", "));
         return Err(Failure::new(Exit::Refused, message).hint("move it there, or extend `plugins.roots`"));
     }
-    let entry = ["cli.py", "cli"].into_iter().map(|entry| target.join(entry)).find(|entry| entry.is_file());
-    let Some(entry) = entry else {
+    if !["cli.py", "cli"].into_iter().any(|entry| target.join(entry).is_file()) {
         return refuse(Exit::Invalid, format!("`{shown}` is no plugin: it has neither `cli.py` nor `cli`"));
-    };
+    }
     let name = match name.or_else(|| target.file_name().and_then(|name| name.to_str())) {
         Some(name) if is_plain(name) => name.to_owned(),
         Some(name) => {
@@ -85,27 +84,7 @@ pub(crate) fn plan(rules: &Rules<'_>, path: &Path, name: Option<&str>) -> Result
         }
         None => return refuse(Exit::Usage, format!("`{shown}` has no name: choose one with --name")),
     };
-    let mut warnings = Vec::new();
-    for file in [&target, &entry] {
-        let found = fs::metadata(file).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-        if found.mode() & 0o002 != 0 {
-            let message = format!("`{}` can be written by everyone", file.display());
-            return Err(Failure::new(Exit::Invalid, message).hint(format!("chmod o-w {}", file.display())));
-        }
-        if found.uid() != 0 && !rules.owners.contains(&found.uid()) {
-            let message = format!(
-                "`{}` belongs to uid {}, who could change what runs: neither root, nor the daemon, nor you",
-                file.display(),
-                found.uid()
-            );
-            return Err(
-                Failure::new(Exit::Refused, message).hint(format!("chown -R root {}", target.display()))
-            );
-        }
-        if found.mode() & 0o020 != 0 {
-            warnings.push(format!("`{}` can be written by its group", file.display()));
-        }
-    }
+    let warnings = judge(rules, &target)?;
     let link = rules.plugins.join(&name);
     match fs::symlink_metadata(&link) {
         Err(_) => Ok(Plan::Link { target, link, name, warnings }),
@@ -120,6 +99,59 @@ pub(crate) fn plan(rules: &Rules<'_>, path: &Path, name: Option<&str>) -> Result
                 .hint(format!("choose another name with --name, or `smcpctl plugin unlink {name}` first")))
         }
     }
+}
+
+/// Refuses files that others could change, since they run with the daemon's rights; of the group's it warns.
+fn judge(rules: &Rules<'_>, target: &Path) -> Result<Vec<String>, Failure> {
+    let mut of_the_group = Vec::new();
+    for file in files(target) {
+        let Ok(found) = fs::metadata(&file) else { continue };
+        let shown = file.display();
+        if found.mode() & 0o002 != 0 {
+            let message = format!("`{shown}` can be written by everyone");
+            return Err(Failure::new(Exit::Invalid, message).hint(format!("chmod o-w {shown}")));
+        }
+        if found.uid() != 0 && !rules.owners.contains(&found.uid()) {
+            let message = format!(
+                "`{shown}` belongs to uid {}, who could change what runs: neither root, nor the daemon, nor you",
+                found.uid()
+            );
+            return Err(
+                Failure::new(Exit::Refused, message).hint(format!("chown -R root {}", target.display()))
+            );
+        }
+        if found.mode() & 0o020 != 0 {
+            of_the_group.push(file);
+        }
+    }
+    let more = of_the_group.len().saturating_sub(1);
+    let first = of_the_group.first().map(|file| match more {
+        0 => format!("`{}` can be written by its group", file.display()),
+        _ => format!("`{}` and {more} more can be written by their group", file.display()),
+    });
+    Ok(first.into_iter().collect())
+}
+
+/// The directory and what is in it: without what packages brought, and without end only so far.
+fn files(target: &Path) -> Vec<PathBuf> {
+    const LEFT_OUT: [&str; 5] = [".git", ".venv", "venv", "node_modules", "__pycache__"];
+    const MOST: usize = 5_000;
+    let mut found = vec![target.to_owned()];
+    let mut next = 0;
+    while let Some(path) = found.get(next).cloned() {
+        next += 1;
+        // A link's target is not the plugin's.
+        if path.is_symlink() && path != target || found.len() > MOST {
+            continue;
+        }
+        let Ok(entries) = fs::read_dir(&path) else { continue };
+        let entries = entries.flatten().filter(|entry| {
+            !entry.path().is_symlink() && !LEFT_OUT.iter().any(|name| entry.file_name() == *name)
+        });
+        found.extend(entries.map(|entry| entry.path()));
+    }
+    found.sort();
+    found
 }
 
 /// Makes the link: it is there whole or not at all.

@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use crate::exit::{Exit, Failure};
 
 /// Writes the result of a command.
@@ -48,21 +50,40 @@ fn lay_out(headings: &[&str], rows: &[Vec<String>], width: Option<usize>) -> Str
     };
     let widths: Vec<usize> = (0..headings.len())
         .map(|column| {
-            all()
-                .filter_map(|row: Vec<String>| row.get(column).map(|cell| cell.chars().count()))
-                .max()
-                .unwrap_or(0)
+            all().filter_map(|row: Vec<String>| row.get(column).map(|cell| cell.width())).max().unwrap_or(0)
         })
         .collect();
     let mut text = String::new();
     for row in all() {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row.iter().zip(&widths).map(|(cell, width)| padded(cell, *width));
         let line = cells.collect::<Vec<_>>().join("  ");
-        let line: String = line.trim_end().chars().take(width).collect();
-        text.push_str(&line);
+        text.push_str(cut(line.trim_end(), width));
         text.push('\n');
     }
     text
+}
+
+/// Some letters take two columns, some none.
+fn padded(cell: &str, width: usize) -> String {
+    format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width())))
+}
+
+/// As much of a line as fits.
+fn cut(line: &str, width: usize) -> &str {
+    let mut used = 0;
+    let fits = |letter: char| {
+        used += letter.width().unwrap_or(0);
+        used <= width
+    };
+    let end: usize = line
+        .chars()
+        .take_while({
+            let mut fits = fits;
+            move |letter| fits(*letter)
+        })
+        .map(char::len_utf8)
+        .sum();
+    line[..end].trim_end()
 }
 
 /// A time as people say it: `59 s`, `3 min 20 s`, `5 h 12 min`, `2 d 3 h`.
@@ -112,6 +133,9 @@ mod tests {
         assert_eq!(lay_out(&["A", "B"], &rows, None), "one\ta\\u{1b}[31mb\nthree\tc\\nd\n");
         assert_eq!(lay_out(&["A", "B"], &rows, Some(40)), "A      B\none    a\\u{1b}[31mb\nthree  c\\nd\n");
         assert_eq!(lay_out(&["A", "B"], &rows, Some(8)), "A      B\none    a\nthree  c\n");
+        let wide = vec![vec!["日本".to_owned(), "x".to_owned()], vec!["ab".to_owned(), "y".to_owned()]];
+        assert_eq!(lay_out(&["A", "B"], &wide, Some(40)), "A     B\n日本  x\nab    y\n");
+        assert_eq!(lay_out(&["A", "B"], &wide, Some(3)), "A\n日\nab\n");
         assert_eq!(escape("a\u{202e}b\u{e0041}"), "a\\u{202e}b\\u{e0041}");
     }
 }

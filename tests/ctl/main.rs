@@ -194,7 +194,12 @@ fn what_may_not_be_linked_is_refused_with_the_way_out() {
     let spaced = make("two words", 0o644);
     fs::create_dir(daemon.path().join("empty")).unwrap();
     fs::create_dir(daemon.path().join("plugins/real")).unwrap();
-    let cases: [(&[&str], &str, i32); 7] = [
+    let deep = make("deep", 0o644);
+    fs::create_dir(daemon.path().join("deep/lib")).unwrap();
+    fs::write(daemon.path().join("deep/lib/helper.py"), "").unwrap();
+    fs::set_permissions(daemon.path().join("deep/lib/helper.py"), fs::Permissions::from_mode(0o646)).unwrap();
+    let cases: [(&[&str], &str, i32); 8] = [
+        (&["plugin", "link", &deep], "error: `DIR/deep/lib/helper.py` can be written by everyone", 7),
         (&["plugin", "link", "/nonexistent"], "error: `/nonexistent` leads nowhere: No such file", 4),
         (&["plugin", "link", "empty"], "error: `empty` is no plugin: it has neither `cli.py` nor `cli`", 7),
         (&["plugin", "link", &open], "can be written by everyone\nhint: chmod o-w", 7),
@@ -213,6 +218,95 @@ fn what_may_not_be_linked_is_refused_with_the_way_out() {
     }
     assert!(transcript(&daemon, &["plugin", "unlink", "../demo_math"]).ends_with("[2]\n"));
     assert!(daemon.path().join("plugins/real").is_dir());
+}
+
+#[test]
+fn only_what_is_below_a_root_and_belongs_to_one_of_us_is_linked() {
+    let daemon = smcpd();
+    let inside = daemon.path().join("inside");
+    fs::create_dir(&inside).unwrap();
+    let config = format!("[plugins]\nroots = [\"{}\"]\n", inside.display());
+    let daemon = daemon.config(&config).start();
+    for directory in [inside.join("tool"), daemon.path().join("outside")] {
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("cli.py"), "import argparse\np = argparse.ArgumentParser()\np.add_subparsers().add_parser('go')\np.parse_args()\n").unwrap();
+    }
+    let said = transcript(&daemon, &["plugin", "link", "outside"]);
+    assert!(said.contains("is outside of `plugins.roots`") && said.ends_with("[11]\n"), "{said}");
+    // A link inside that leads outside is outside.
+    symlink("../outside", inside.join("sly")).unwrap();
+    assert!(transcript(&daemon, &["plugin", "link", "inside/sly"]).ends_with("[11]\n"));
+    let said = transcript(&daemon, &["plugin", "link", "inside/tool"]);
+    assert!(said.contains("tool.go()") && said.ends_with("[0]\n"), "{said}");
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(inside.join("tool/cli.py"), Some(12_345), None).unwrap();
+        let said = transcript(&daemon, &["plugin", "link", "inside/tool", "--name", "foreign"]);
+        assert!(said.contains("belongs to uid 12345") && said.ends_with("[11]\n"), "{said}");
+    }
+}
+
+#[test]
+fn a_bare_name_links_a_plugin_that_came_with_us() {
+    let daemon = smcpd().start();
+    let prefix = daemon.path().join("prefix");
+    fs::create_dir_all(prefix.join("bin")).unwrap();
+    fs::create_dir_all(prefix.join("share/smcp/plugins")).unwrap();
+    symlink(root().join("plugins/demo_text"), prefix.join("share/smcp/plugins/demo_text")).unwrap();
+    let program = prefix.join("bin/smcpctl");
+    fs::copy(env!("CARGO_BIN_EXE_smcpctl"), &program).unwrap();
+    let link = |name: &str| {
+        let mut command = Command::new(&program);
+        command.arg("--socket").arg(socket(&daemon)).args(["plugin", "link", name]);
+        command.current_dir(daemon.path()).output().unwrap()
+    };
+    let output = link("demo_text");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("demo_text.echo"), "{output:?}");
+    let output = link("demo_nope");
+    assert_eq!(output.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("share/smcp/plugins"), "{output:?}");
+}
+
+#[test]
+fn every_finding_and_every_json_member_is_documented() {
+    let page = fs::read_to_string(root().join("man/smcpctl.1")).unwrap();
+    let sources = ["smcpctl/src/doctor.rs", "smcpd/src/control/doctor.rs"];
+    let source: String = sources.iter().map(|file| fs::read_to_string(root().join(file)).unwrap()).collect();
+    let quoted: Vec<&str> = source.split('"').skip(1).step_by(2).collect();
+    // A code is a word with hyphens and no blanks, and nothing else in these files is.
+    let is_code = |word: &&&str| {
+        word.contains('-')
+            && word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-')
+            && !word.starts_with('-')
+            && !["is-active", "is-enabled"].contains(*word)
+    };
+    let codes: Vec<&&str> = quoted.iter().filter(is_code).collect();
+    assert!(codes.len() > 15, "{codes:?}");
+    for code in codes {
+        assert!(page.contains(&format!(".It Li {code}\n")), "{code}");
+    }
+    let document = fs::read_to_string(root().join("docs/json.md")).unwrap();
+    let mut members = 0;
+    let mut directories = vec![root().join("smcpctl/src")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+                continue;
+            }
+            let source = fs::read_to_string(path).unwrap();
+            for rest in source.split("print_json(").skip(1) {
+                let Some(member) =
+                    rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next())
+                else {
+                    continue;
+                };
+                members += 1;
+                assert!(document.contains(&format!("| `{member}` |")), "{member}");
+            }
+        }
+    }
+    assert!(members > 20, "{members}");
 }
 
 #[test]

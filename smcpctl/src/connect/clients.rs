@@ -9,6 +9,8 @@ use crate::exit::{Exit, Failure};
 
 /// The variable that a printed configuration takes the key from.
 const VARIABLE: &str = "SMCP_API_KEY";
+/// Where the variable goes once everything else is quoted.
+const PLACE: &str = "@SMCP-API-KEY@";
 /// What VS Code calls the key that it asks for.
 const INPUT: &str = "smcp-key";
 
@@ -105,9 +107,15 @@ pub(super) fn supports(client: Client, transport: Transport, write: bool) -> Res
     }
 }
 
-/// Whether the client asks for keys itself, so that none has to be in its file.
-pub(super) fn asks_for_keys(client: Client) -> bool {
-    client == Client::Vscode
+/// Where the client finds the key, so that none has to be in its file; Claude Code's is the project's, and often shared.
+pub(super) fn finds_key(client: Client) -> Option<&'static str> {
+    match client {
+        Client::Vscode => Some("VS Code asks for the key when it first connects"),
+        Client::ClaudeCode => {
+            Some("set SMCP_API_KEY where Claude Code runs: its file is the project's, and has no key in it")
+        }
+        Client::Letta | Client::LettaCode | Client::ClaudeDesktop | Client::Cursor => None,
+    }
 }
 
 /// Says all that the client needs. `home` is where its file is; Claude Code and VS Code also have one a project.
@@ -209,10 +217,14 @@ fn letta_call(name: &str, way: &Way, key: &Key) -> String {
     };
     if *key != Key::None && matches!(way, Way::Url(..)) {
         config["auth_header"] = "Authorization".into();
-        config["auth_token"] = format!("Bearer ${{{VARIABLE}}}").into();
+        config["auth_token"] = format!("Bearer {PLACE}").into();
     }
     let body = json!({"server_name": name, "config": config}).to_string();
+    // First for curl's own quotes, then for the shell, which reads what stands before END.
     let body = body.replace('\\', "\\\\").replace('"', "\\\"");
+    let body = body.replace('\\', "\\\\").replace('$', "\\$").replace('`', "\\`");
+    // Nothing is sent without it.
+    let body = body.replace(PLACE, &format!("${{{VARIABLE}:?}}"));
     format!(
         "curl --fail-with-body --config - <<END\n\
          url = \"${{LETTA_SERVER_URL:-http://localhost:8283}}/v1/mcp-servers/\"\n\
@@ -225,7 +237,7 @@ fn letta_call(name: &str, way: &Way, key: &Key) -> String {
 
 fn letta_code_command(name: &str, way: &Way, key: &Key) -> String {
     match way {
-        Way::Command(words) => format!("/mcp add --transport stdio {name} {}", words.join(" ")),
+        Way::Command(words) => format!("/mcp add --transport stdio {name} {}", quoted(words)),
         Way::Url(transport, url) => {
             let kind = if *transport == Transport::Sse { "sse" } else { "http" };
             let key = if *key == Key::None { String::new() } else { format!(" --auth-env {VARIABLE}") };
@@ -234,11 +246,17 @@ fn letta_code_command(name: &str, way: &Way, key: &Key) -> String {
     }
 }
 
+/// As a shell, and Letta Code, take a line apart.
+fn quoted(words: &[String]) -> String {
+    // Only a NUL cannot be quoted, and no argument of a program has one.
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
+}
+
 /// Only without a key: its `--header` would put it on a command line.
 fn claude_command(name: &str, way: &Way, key: &Key) -> Option<String> {
     match way {
         _ if *key != Key::None => None,
-        Way::Command(words) => Some(format!("claude mcp add {name} -- {}", words.join(" "))),
+        Way::Command(words) => Some(format!("claude mcp add {name} -- {}", quoted(words))),
         Way::Url(transport, url) => {
             let kind = if *transport == Transport::Sse { "sse" } else { "http" };
             Some(format!("claude mcp add --transport {kind} {name} {url}"))
@@ -345,19 +363,50 @@ mod tests {
     }
 
     #[test]
-    fn the_call_of_lettas_api_has_no_secret_in_it() {
-        let way = Way::Url(Transport::Http, "http://h:1/mcp".to_owned());
-        let call = letta_call("smcp", &way, &Key::Given("hunter2".to_owned()));
-        assert!(!call.contains("hunter2"));
-        let body = call.lines().find_map(|line| line.strip_prefix("data = \"")?.strip_suffix('"')).unwrap();
-        let body: Value = serde_json::from_str(&body.replace("\\\"", "\"").replace("\\\\", "\\")).unwrap();
+    fn the_call_of_lettas_api_means_what_it_says_to_a_shell_and_has_no_secret_in_it() {
+        let odd = "/opt/$(id -un)/`x`/a\\b/\"c\"/smcpctl";
+        let command = Way::Command(vec![odd.to_owned(), "stdio".to_owned()]);
+        let url = Way::Url(Transport::Http, "http://h:1/mcp".to_owned());
+        let secret = Key::Given("hunter2".to_owned());
+        for (way, key, expected) in [
+            (&command, &Key::None, json!({"mcp_server_type": "stdio", "command": odd, "args": ["stdio"]})),
+            (
+                &url,
+                &secret,
+                json!({
+                    "mcp_server_type": "streamable_http", "server_url": "http://h:1/mcp",
+                    "auth_header": "Authorization", "auth_token": "Bearer from-the-environment",
+                }),
+            ),
+        ] {
+            let call = letta_call("smcp", way, key);
+            assert!(!call.contains("hunter2"));
+            // A shell reads it, and `cat` shows what curl would get.
+            let script = call.replacen("curl --fail-with-body --config -", "cat", 1);
+            let child = std::process::Command::new("sh")
+                .args(["-c", &script])
+                .env(VARIABLE, "from-the-environment")
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let seen = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+            let body =
+                seen.lines().find_map(|line| line.strip_prefix("data = \"")?.strip_suffix('"')).unwrap();
+            // curl takes a backslash and a quote back in its own way.
+            let body = body.replace("\\\\", "\u{0}").replace("\\\"", "\"").replace('\u{0}', "\\");
+            let body: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(body, json!({"server_name": "smcp", "config": expected}));
+        }
+    }
+
+    #[test]
+    fn a_program_in_an_odd_place_is_quoted() {
+        let way = Way::Command(vec!["/opt/my tools/smcpctl".to_owned(), "stdio".to_owned()]);
         assert_eq!(
-            body,
-            json!({"server_name": "smcp", "config": {
-                "mcp_server_type": "streamable_http", "server_url": "http://h:1/mcp",
-                "auth_header": "Authorization", "auth_token": "Bearer ${SMCP_API_KEY}",
-            }})
+            claude_command("smcp", &way, &Key::None).unwrap(),
+            "claude mcp add smcp -- '/opt/my tools/smcpctl' stdio"
         );
+        assert!(letta_code_command("smcp", &way, &Key::None).ends_with("'/opt/my tools/smcpctl' stdio"));
     }
 
     #[test]

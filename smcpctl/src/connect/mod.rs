@@ -42,17 +42,21 @@ pub(crate) async fn run(wanted: &Connect, socket: Option<PathBuf>, json: bool) -
     let key = key(wanted, transport, &mut notes)?;
     let home = directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned());
     let offer = clients::offer(wanted.client, &wanted.name, &way, &key, home.as_deref());
+    // What is shown only names the key.
+    let hidden = if key == Key::None { Key::None } else { Key::Named };
+    let shown = clients::offer(wanted.client, &wanted.name, &way, &hidden, home.as_deref());
     let written = match wanted.write {
         true => Some(write::into(wanted, &offer, matches!(key, Key::Given(_)))?),
         false => None,
     };
-    show(wanted, &offer, written.as_ref(), &notes, json)?;
+    show(wanted, transport, &shown, written.as_ref(), &notes, json)?;
     Ok(Exit::Ok)
 }
 
 #[expect(clippy::print_stderr, reason = "notes are no result")]
 fn show(
     wanted: &Connect,
+    transport: Transport,
     offer: &Offer,
     written: Option<&write::Written>,
     notes: &[String],
@@ -62,14 +66,17 @@ fn show(
         eprintln!("note: {}", escape(note));
     }
     if as_json {
-        // A key that was given stays between the file and whoever gave it.
-        let entry = written.is_none().then(|| offer.document()).flatten();
         return print_json(
             "connect",
             &json!({
                 "client": clients::name(wanted.client),
+                "transport": match transport {
+                    Transport::Http => "http",
+                    Transport::Sse => "sse",
+                    Transport::Stdio => "stdio",
+                },
                 "file": written.map(|written| written.file.clone()).or_else(|| offer.file.clone()),
-                "document": entry,
+                "document": offer.document(),
                 "command": offer.command,
                 "notes": notes,
                 "written": written.map(|written| written.changed && !wanted.dry_run),
@@ -91,7 +98,13 @@ fn show(
             }
             Ok(())
         }
-        Some(written) => print(&said(wanted, written)),
+        Some(written) => {
+            print(&said(wanted, written))?;
+            match offer.document().filter(|_| wanted.dry_run && written.changed) {
+                Some(document) => print(&format!("{document:#}\n")),
+                None => Ok(()),
+            }
+        }
     }
 }
 
@@ -200,7 +213,11 @@ fn key(wanted: &Connect, transport: Transport, notes: &mut Vec<String>) -> Resul
         notes.push("over stdio no key is needed; it is left out".to_owned());
         return Ok(Key::None);
     }
-    if !wanted.write || clients::asks_for_keys(wanted.client) {
+    if !wanted.write {
+        return Ok(Key::Named);
+    }
+    if let Some(note) = clients::finds_key(wanted.client) {
+        notes.push(note.to_owned());
         return Ok(Key::Named);
     }
     let key = match &wanted.key_file {
@@ -216,10 +233,13 @@ fn key(wanted: &Connect, transport: Transport, notes: &mut Vec<String>) -> Resul
         }
     };
     let key = key.lines().next().unwrap_or_default().trim();
-    let is_token = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+    // RFC 6750, section 2.1: what a bearer token is made of.
+    let is_token =
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte));
     match is_token {
         true => Ok(Key::Given(key.to_owned())),
-        false => Err(Failure::new(Exit::Usage, "the key is empty, or has letters that no header takes")),
+        false => Err(Failure::new(Exit::Usage, "the key is empty, or has letters that no bearer token has")
+            .hint("letters, digits and `-._~+/=` make one")),
     }
 }
 

@@ -27,6 +27,10 @@ pub(super) fn into(wanted: &Connect, offer: &Offer, is_secret: bool) -> Result<W
             .hint("name it with --file")
     })?;
     // A link to a file somewhere else stays a link.
+    if file.is_symlink() && !file.exists() {
+        let message = format!("`{}` is a link to nothing", file.display());
+        return Err(Failure::new(Exit::Invalid, message).hint("mend or remove it first"));
+    }
     let file = file.canonicalize().unwrap_or(file);
     let before = match fs::read_to_string(&file) {
         Ok(text) => Some(text),
@@ -38,6 +42,9 @@ pub(super) fn into(wanted: &Connect, offer: &Offer, is_secret: bool) -> Result<W
         Failure::new(Exit::Invalid, message).hint("without --write, what to add by hand is printed")
     })?
     else {
+        if is_secret && !wanted.dry_run {
+            for_the_owner(&file).map_err(|error| failed("close", &file, &error))?;
+        }
         return Ok(Written { file, changed: false, backup: None });
     };
     if wanted.dry_run {
@@ -89,6 +96,12 @@ fn keep(file: &Path, text: &str) -> Result<PathBuf, Failure> {
     Err(Failure::new(Exit::Failed, format!("`{}` has too many backups", file.display())))
 }
 
+/// Takes the rights of everyone else away.
+fn for_the_owner(file: &Path) -> std::io::Result<()> {
+    let mode = fs::metadata(file)?.permissions().mode();
+    fs::set_permissions(file, fs::Permissions::from_mode(mode & 0o600))
+}
+
 /// Swaps in a new file; a key in it is for its owner alone.
 fn replace(file: &Path, text: &str, is_secret: bool) -> Result<(), Failure> {
     let wrong = |error: std::io::Error| failed("write", file, &error);
@@ -105,7 +118,7 @@ fn replace(file: &Path, text: &str, is_secret: bool) -> Result<(), Failure> {
         .create_new(true)
         .mode(0o600)
         .open(&new)
-        .and_then(|mut opened| opened.write_all(text.as_bytes()))
+        .and_then(|mut opened| opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all()))
         .and_then(|()| fs::set_permissions(&new, fs::Permissions::from_mode(mode)))
         .and_then(|()| fs::rename(&new, file));
     written.map_err(|error| {
