@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::super::model::Shape;
 use super::*;
 
 fn parsed(contract: Value) -> Result<Description, String> {

@@ -295,8 +295,9 @@ pub(super) fn command(id: &str, command: &Command, grade: &Grade) -> Vec<Finding
         }
         let is_told =
             parameter.default.as_ref().is_some_and(|default| *default != Value::Null && *default != "");
-        if parameter.is_secret() && is_told {
-            let message = "it is a secret with a default, which every client can read";
+        if parameter.secret && is_told {
+            let message =
+                "it is a secret with a default, which stands for everyone to read where it was written";
             let fix = "leave the default out, and let the program find it";
             found.push(Finding::new(Code::SecretDefault, &subject, message, fix));
         }

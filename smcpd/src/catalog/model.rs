@@ -212,13 +212,6 @@ pub(crate) enum Shape {
     Remainder,
 }
 
-impl Parameter {
-    /// Returns whether its value is nobody's business, by its mark or by its name.
-    pub(crate) fn is_secret(&self) -> bool {
-        self.extra.get("secret") == Some(&Value::Bool(true)) || is_secret(&self.name)
-    }
-}
-
 /// Returns whether a parameter of that name holds what nobody should read in a log or a default.
 pub(crate) fn is_secret(name: &str) -> bool {
     let name = same_spelling(name).to_ascii_lowercase();
