@@ -1,9 +1,12 @@
 //! The running daemon, as commands ask it.
 
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use smcp_control::{
-    Cause, Changes, Client, PluginDetail, PluginInfo, Reply, Request, Status, ToolInfo, candidates,
+    Cause, Changes, Client, ClientError, PluginDetail, PluginInfo, Reply, Request, Status, ToolInfo,
+    candidates,
 };
 
 use crate::exit::{Exit, Failure};
@@ -26,8 +29,22 @@ impl Daemon {
         Ok(Self { client: Client::connect(&candidates(socket)).await?, json })
     }
 
+    /// Asks and waits; on a terminal it says so after a moment.
     pub(crate) async fn ask(&mut self, request: Request) -> Result<Reply, Failure> {
-        Ok(self.client.ask(&request).await?)
+        let since = Instant::now();
+        let deadline = deadline(&request);
+        let mut waiting = Waiting::default();
+        let asking = self.client.ask(&request);
+        tokio::pin!(asking);
+        loop {
+            tokio::select! {
+                reply = &mut asking => return Ok(reply?),
+                () = tokio::time::sleep(PATIENCE) => waiting.say(since.elapsed()),
+            }
+            if deadline.is_some_and(|deadline| since.elapsed() > deadline) {
+                return Err(ClientError::Silent.into());
+            }
+        }
     }
 
     pub(crate) async fn fetch_status(&mut self) -> Result<Status, Failure> {
@@ -63,6 +80,59 @@ impl Daemon {
         match self.ask(Request::Rescan { plan, cause }).await? {
             Reply::Changes(changes) => Ok(changes),
             other => unexpected(&other),
+        }
+    }
+}
+
+/// Nothing that takes longer goes without a sign of life.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// What a daemon that is well answers at once.
+const AT_ONCE: Duration = Duration::from_secs(15);
+
+/// How long an answer may take; `None`: as long as plugins need to be described, or to run.
+fn deadline(request: &Request) -> Option<Duration> {
+    match request {
+        Request::Call { .. }
+        | Request::Rescan { .. }
+        | Request::Reload { .. }
+        | Request::Stdio
+        | Request::Logs { .. }
+        | Request::Audit { .. } => None,
+        Request::Health
+        | Request::Tools
+        | Request::Status
+        | Request::Plugins
+        | Request::Plugin { .. }
+        | Request::Config
+        | Request::Doctor
+        | Request::Sessions
+        | Request::Calls
+        | Request::Cancel { .. }
+        | Request::Activity => Some(AT_ONCE),
+    }
+}
+
+/// One line on a terminal that is written over, and taken away at the end.
+#[derive(Debug, Default)]
+struct Waiting {
+    is_shown: bool,
+}
+
+impl Waiting {
+    fn say(&mut self, since: Duration) {
+        let mut stderr = std::io::stderr().lock();
+        if stderr.is_terminal() {
+            self.is_shown = true;
+            // A terminal that is gone needs no sign.
+            let _gone = write!(stderr, "\r\u{1b}[Kwaiting for smcpd  {} s", since.as_secs());
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.is_shown {
+            let _gone = write!(std::io::stderr().lock(), "\r\u{1b}[K");
         }
     }
 }

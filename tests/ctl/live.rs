@@ -184,3 +184,40 @@ fn a_call_that_runs_is_finished_though_its_plugin_is_unlinked() {
     let audit = transcript(&daemon, &["audit"]);
     assert!(audit.contains(": unlink worker: ok"), "{audit}");
 }
+
+#[test]
+fn what_takes_longer_than_a_moment_says_so_on_a_terminal() {
+    let setup = smcpd();
+    let slow = setup.path().join("slow");
+    std::fs::create_dir(&slow).unwrap();
+    std::fs::write(slow.join("cli.py"), "import time\ntime.sleep(1.6)\nprint('{\"commands\": []}')\n")
+        .unwrap();
+    let daemon = setup.start();
+    let seen = on_terminal(&daemon, &format!("plugin link {}", slow.display()));
+    assert!(seen.contains("waiting for smcpd  1 s"), "{seen:?}");
+    assert!(seen.contains("\r\u{1b}[K"), "{seen:?}");
+}
+
+#[test]
+fn a_daemon_that_greets_and_then_says_nothing_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("control.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let _greeted =
+                writeln!(&stream, "{}", json!({"protocol": 1, "version": "0.1.0", "access": "control"}));
+            // Held open, and silent.
+            std::mem::forget(stream);
+        }
+    });
+    let output = Command::new(env!("CARGO_BIN_EXE_smcpctl"))
+        .arg("--socket")
+        .arg(&socket)
+        .arg("health")
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "error: smcpd does not answer\n");
+}
