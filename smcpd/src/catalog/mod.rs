@@ -6,7 +6,7 @@
 //! `arguments` checks what came, `argv` says it on a command line, `output` reads what the program said.
 //! Running it is the executor's.
 //!
-//! [`inspect`] is for the plugin's author: `lint` judges its files and tools, `strict` its schemas, `round_trip` its
+//! `inspect` is for the plugin's author: `lint` judges its files and tools, `strict` its schemas, `round_trip` its
 //! arguments, and `contract_writer` says what was found as a contract.
 
 mod arguments;
