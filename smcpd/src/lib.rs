@@ -11,10 +11,11 @@
 //! | 3 | `protocol` |
 //! | 2 | `catalog` |
 //! | 1 | `executor` |
-//! | 0 | `audit`, `auth`, `config`, `logging`, `metrics`, `notify`, `paths`, `recent`, `shutdown` |
+//! | 0 | `activation`, `audit`, `auth`, `config`, `logging`, `metrics`, `notify`, `paths`, `recent`, `shutdown` |
 //!
 //! A test reads the sources and holds that order.
 
+mod activation;
 mod audit;
 mod auth;
 mod catalog;

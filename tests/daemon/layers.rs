@@ -5,7 +5,7 @@ use std::path::Path;
 
 use smcp_test_support::root;
 
-const RANKS: [(&str, u32); 16] = [
+const RANKS: [(&str, u32); 17] = [
     ("daemon", 5),
     ("transport", 4),
     ("control", 4),
@@ -13,6 +13,7 @@ const RANKS: [(&str, u32); 16] = [
     ("catalog", 2),
     ("executor", 1),
     ("auth", 0),
+    ("activation", 0),
     ("audit", 0),
     ("metrics", 0),
     ("config", 0),

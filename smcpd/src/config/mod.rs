@@ -230,6 +230,16 @@ pub(crate) enum ConfigError {
 }
 
 impl Config {
+    /// Returns the address to listen on where anyone chose one, and where they did.
+    pub(crate) fn chosen_address(&self) -> Option<(std::net::SocketAddr, &Origin)> {
+        let is_chosen = |key: &str| {
+            let line = self.effective.iter().find(|(name, _, _)| name == key)?;
+            (line.2 != Origin::Default).then_some(&line.2)
+        };
+        let origin = is_chosen("http.port").or_else(|| is_chosen("http.host"))?;
+        Some((std::net::SocketAddr::new(self.http.host, self.http.port), origin))
+    }
+
     /// Reads and checks every source; nothing is created and nothing is bound.
     pub(crate) fn load(sources: Sources<'_>) -> Result<Self, ConfigError> {
         let paths = Paths::find(sources.mode, sources.environment)?;

@@ -1,7 +1,9 @@
 //! Binds the sockets and carries the conversations.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use std::time::Duration;
 use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
+use interprocess::os::unix::uds_local_socket;
 use smcp_control::{
     Access, CALL_SOCKET, CONTROL_SOCKET, Hello, PROTOCOL, RefusalCode, Reply, Request, WireError, read, write,
 };
@@ -42,15 +45,29 @@ pub(crate) enum ControlError {
     InUse(PathBuf),
     #[error("`{}` is in the way: it is not a socket", .0.display())]
     InTheWay(PathBuf),
+    #[error("cannot use the socket that was passed to us")]
+    Passed(#[source] io::Error),
     #[error("cannot bind `{}`", path.display())]
     Bind { path: PathBuf, source: io::Error },
 }
 
 impl Sockets {
-    /// Binds both sockets in `directory`. A living daemon's socket is never displaced, a dead one's is removed.
-    pub(crate) async fn bind(directory: &Path, rights: &config::Control) -> Result<Self, ControlError> {
-        let control = bind(&directory.join(CONTROL_SOCKET), &rights.control).await?;
-        let call = bind(&directory.join(CALL_SOCKET), &rights.call).await?;
+    /// Takes the sockets that were passed to us, whose files and rights are the service manager's, and binds the others
+    /// in `directory`. A living daemon's socket is never displaced, a dead one's is removed.
+    pub(crate) async fn open(
+        inherited: [Option<UnixListener>; 2],
+        directory: &Path,
+        rights: &config::Control,
+    ) -> Result<Self, ControlError> {
+        let [control, call] = inherited;
+        let control = match control {
+            Some(passed) => take(passed)?,
+            None => bind(&directory.join(CONTROL_SOCKET), &rights.control).await?,
+        };
+        let call = match call {
+            Some(passed) => take(passed)?,
+            None => bind(&directory.join(CALL_SOCKET), &rights.call).await?,
+        };
         Ok(Self { listeners: vec![(control, Access::Control), (call, Access::Call)] })
     }
 
@@ -62,6 +79,11 @@ impl Sockets {
             .map(|(listener, access)| accept(listener, access, Arc::clone(&control), shutdown.clone()));
         futures_util::future::join_all(serving).await;
     }
+}
+
+fn take(passed: UnixListener) -> Result<Listener, ControlError> {
+    let passed = uds_local_socket::tokio::Listener::try_from(OwnedFd::from(passed));
+    Ok(Listener::UdSocket(passed.map_err(ControlError::Passed)?))
 }
 
 /// Nobody else can open the socket before it has its group and mode.

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::activation::{self, ActivationError, Chosen, Inherited};
 use crate::audit::Audit;
 use crate::catalog::{CatalogHandle, Discovery, Rescans};
 use crate::config::{Config, ConfigError, Publisher, Reloads};
@@ -40,6 +41,8 @@ enum DaemonError {
     Serve(#[from] transport::ServeError),
     #[error(transparent)]
     Control(#[from] ControlError),
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
     #[error("cannot protect the daemon's memory")]
     Dumpable(#[source] rustix::io::Errno),
     #[error("cannot start the {what}")]
@@ -51,7 +54,7 @@ enum DaemonError {
 impl DaemonError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Paths(_) | Self::Log(_) => REFUSED,
+            Self::Config(_) | Self::Paths(_) | Self::Log(_) | Self::Activation(_) => REFUSED,
             Self::Serve(_) | Self::Control(_) | Self::Dumpable(_) | Self::Start { .. } | Self::Stdio(_) => 1,
         }
     }
@@ -93,6 +96,8 @@ fn run(flags: Flags) -> Result<(), DaemonError> {
         print_effective(&config);
         return Ok(());
     }
+    // A server on stdio belongs to its client alone.
+    let inherited = if flags.stdio { Inherited::default() } else { Inherited::take()? };
     // Keys are in this process's memory: neither a core dump nor a plugin of the same user may read it.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .map_err(DaemonError::Dumpable)?;
@@ -103,7 +108,7 @@ fn run(flags: Flags) -> Result<(), DaemonError> {
         .map_err(|source| DaemonError::Start { what: "runtime", source })?;
     runtime.block_on(async {
         // The main thread only waits: programs are started from worker threads, which live as long as this.
-        let daemon = runtime.spawn(daemon(Arc::new(flags), config, Arc::clone(&log)));
+        let daemon = runtime.spawn(daemon(Arc::new(flags), config, inherited, Arc::clone(&log)));
         daemon.await.unwrap_or_else(|error| {
             Err(DaemonError::Start { what: "daemon", source: std::io::Error::other(error) })
         })
@@ -118,7 +123,12 @@ fn print_effective(config: &Config) {
     }
 }
 
-async fn daemon(flags: Arc<Flags>, config: Config, log: Arc<logging::Guard>) -> Result<(), DaemonError> {
+async fn daemon(
+    flags: Arc<Flags>,
+    config: Config,
+    inherited: Inherited,
+    log: Arc<logging::Guard>,
+) -> Result<(), DaemonError> {
     let started = Instant::now();
     let start = |what| move |source| DaemonError::Start { what, source };
     for directory in [&config.plugins.directory, &config.paths.state, &config.paths.cache] {
@@ -133,12 +143,12 @@ async fn daemon(flags: Arc<Flags>, config: Config, log: Arc<logging::Guard>) -> 
     let shutdown = Shutdown::default();
     let executor = Executor::start(reload::limits(&config)).map_err(start("executor"))?;
     // Bound before anything is described: a client that comes early waits instead of being refused.
-    // A server on stdio belongs to its client alone.
     let (listener, sockets) = match flags.stdio {
         true => (None, None),
         false => {
-            let listener = transport::Listener::bind(&config.http).await?;
-            (Some(listener), Some(Sockets::bind(&config.paths.runtime, &config.control).await?))
+            let listener = listen(&config, inherited.http).await?;
+            let passed = [inherited.control, inherited.call];
+            (Some(listener), Some(Sockets::open(passed, &config.paths.runtime, &config.control).await?))
         }
     };
     let (publisher, current) = Publisher::new(config);
@@ -221,6 +231,19 @@ async fn daemon(flags: Arc<Flags>, config: Config, log: Arc<logging::Guard>) -> 
     tasks.wait().await;
     tracing::info!("stopped");
     result
+}
+
+/// Takes the socket that was passed to us where it is the one that the configuration means, or else binds one.
+async fn listen(
+    config: &Config,
+    passed: Option<std::net::TcpListener>,
+) -> Result<transport::Listener, DaemonError> {
+    let Some(passed) = passed else { return Ok(transport::Listener::bind(&config.http).await?) };
+    let address = passed.local_addr().map_err(ActivationError::Address)?;
+    let chosen = config.chosen_address();
+    let chosen = chosen.map(|(address, origin)| Chosen { address, origin: origin.to_string() });
+    activation::agree(address, chosen, config.auth_disabled || !config.keys.is_empty())?;
+    Ok(transport::Listener::of(passed)?)
 }
 
 fn flatten(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), DaemonError> {

@@ -46,6 +46,14 @@ impl Listener {
         Ok(Self { listener, address })
     }
 
+    /// Takes a socket that was passed to us, open or not yet asked for.
+    pub(crate) fn of(passed: std::net::TcpListener) -> Result<Self, ServeError> {
+        let address = passed.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let failed = |source| ServeError { address, source };
+        passed.set_nonblocking(true).map_err(failed)?;
+        Ok(Self { listener: TcpListener::from_std(passed).map_err(failed)?, address })
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
