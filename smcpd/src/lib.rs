@@ -11,7 +11,7 @@
 //! | 3 | `protocol` |
 //! | 2 | `catalog` |
 //! | 1 | `executor` |
-//! | 0 | `activation`, `audit`, `auth`, `config`, `logging`, `metrics`, `notify`, `paths`, `recent`, `shutdown` |
+//! | 0 | `activation`, `audit`, `auth`, `config`, `logging`, `metrics`, `notify`, `paths`, `pulse`, `recent`, `shutdown` |
 //!
 //! A test reads the sources and holds that order.
 
@@ -28,6 +28,7 @@ mod metrics;
 mod notify;
 mod paths;
 mod protocol;
+mod pulse;
 mod recent;
 mod shutdown;
 mod transport;

@@ -4,6 +4,7 @@
 //! `catalog` strips them from what plugins inherit.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 
@@ -28,6 +29,26 @@ pub(crate) fn reloading() {
 /// Ends what [`reloading`] began.
 pub(crate) fn reloaded() {
     send(&[NotifyState::Ready]);
+}
+
+/// Says how we are, in a line for people.
+pub(crate) fn status(line: &str) {
+    send(&[NotifyState::Status(line)]);
+}
+
+/// Returns how long the service manager waits for a sign of life, where it does.
+pub(crate) fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero())
+}
+
+/// Says WATCHDOG=1.
+pub(crate) fn alive() {
+    send(&[NotifyState::Watchdog]);
+}
+
+/// Asks for so much time from now on before the service manager loses patience.
+pub(crate) fn extend(time: Duration) {
+    send(&[NotifyState::ExtendTimeoutUsec(u32::try_from(time.as_micros()).unwrap_or(u32::MAX))]);
 }
 
 /// Says STOPPING.

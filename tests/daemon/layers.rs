@@ -5,7 +5,7 @@ use std::path::Path;
 
 use smcp_test_support::root;
 
-const RANKS: [(&str, u32); 17] = [
+const RANKS: [(&str, u32); 18] = [
     ("daemon", 5),
     ("transport", 4),
     ("control", 4),
@@ -20,6 +20,7 @@ const RANKS: [(&str, u32); 17] = [
     ("paths", 0),
     ("logging", 0),
     ("notify", 0),
+    ("pulse", 0),
     ("recent", 0),
     ("shutdown", 0),
     ("main", 6),

@@ -10,6 +10,7 @@ mod doors;
 mod layers;
 mod official_client;
 mod reload;
+mod service;
 mod sse;
 mod starting;
 mod stdio;

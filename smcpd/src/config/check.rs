@@ -1,11 +1,13 @@
 //! Turns the merged values into checked types; every refusal names the key and where it was set.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::credentials::{self, Credentials};
 use super::file::Seconds;
 use super::layers::{Layers, Origin};
 use super::{
@@ -24,7 +26,11 @@ pub(super) fn check(
 ) -> Result<Config, ConfigError> {
     let key = Key { layers: &layers };
     let file = &layers.file;
-    let keys = keys(&key, environment)?;
+    let credentials = credentials::read(environment("CREDENTIALS_DIRECTORY"))?;
+    let keys = keys(&key, environment, &credentials)?;
+    let mut plugin = plugin(&key)?;
+    let mut effective = effective(&layers, &paths);
+    hand_over(credentials, &mut plugin, &mut effective);
     Ok(Config {
         http: http(&key, &keys)?,
         sessions: Sessions {
@@ -43,7 +49,7 @@ pub(super) fn check(
             file: file.log.file.clone(),
             keep: key.whole("log.keep", file.log.keep, 0)?,
         },
-        plugin: plugin(&key)?,
+        plugin,
         control: Control {
             control: rights(&key, "mode", &file.control.mode, "group", file.control.group.as_deref())?,
             call: rights(
@@ -54,8 +60,8 @@ pub(super) fn check(
                 file.control.call_group.as_deref(),
             )?,
         },
-        effective: effective(&layers, &paths),
-        pending: std::collections::BTreeMap::new(),
+        effective,
+        pending: BTreeMap::new(),
         paths,
     })
 }
@@ -236,7 +242,7 @@ fn level(key: &Key<'_>) -> Result<String, ConfigError> {
         .map_err(|error| key.refuse("log.level", format!("is `{level}`: {error}")))
 }
 
-fn plugin(key: &Key<'_>) -> Result<std::collections::BTreeMap<String, Plugin>, ConfigError> {
+fn plugin(key: &Key<'_>) -> Result<BTreeMap<String, Plugin>, ConfigError> {
     let settings = key.layers.file.plugin.iter().map(|(name, given)| {
         let at = |field: &str| format!("plugin.{name}.{field}");
         let timeout = given.timeout.map(|seconds| key.timeout(&at("timeout"), seconds)).transpose()?;
@@ -266,7 +272,29 @@ fn is_variable(name: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0'])
 }
 
-fn keys(key: &Key<'_>, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Keys, ConfigError> {
+/// What a plugin is handed over wins over what the files grant it, and its value is shown nowhere.
+fn hand_over(
+    credentials: Credentials,
+    plugins: &mut BTreeMap<String, Plugin>,
+    effective: &mut Vec<(String, String, Origin)>,
+) {
+    for granted in credentials.plugins {
+        let key = format!("plugin.{}.env.{}", granted.plugin, granted.variable);
+        effective.retain(|(known, _, _)| *known != key);
+        effective.push((key, "***".to_owned(), Origin::Credential(granted.credential)));
+        plugins.entry(granted.plugin).or_default().environment.insert(granted.variable, granted.value);
+    }
+    for (name, _) in credentials.keys {
+        effective.push((format!("auth.keys.{name}"), "***".to_owned(), Origin::Credential(name)));
+    }
+    effective.sort_by(|one, other| one.0.cmp(&other.0));
+}
+
+fn keys(
+    key: &Key<'_>,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+    credentials: &Credentials,
+) -> Result<Keys, ConfigError> {
     let auth = &key.layers.file.auth;
     if auth.disabled && !auth.required {
         return Ok(Keys::default());
@@ -284,6 +312,7 @@ fn keys(key: &Key<'_>, environment: &dyn Fn(&str) -> Option<OsString>) -> Result
             .map_err(|source| ConfigError::Read { path: PathBuf::from(path), source })?;
         secrets.extend(split_keys(&text, '\n'));
     }
+    secrets.extend(credentials.keys.iter().flat_map(|(_, text)| split_keys(text, '\n')));
     Ok(Keys::new(secrets, Policy { allow_loopback: auth.allow_loopback && !auth.required }))
 }
 

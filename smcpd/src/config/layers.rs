@@ -16,9 +16,14 @@ use crate::paths::Paths;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
     Default,
-    File { path: PathBuf, line: usize },
+    File {
+        path: PathBuf,
+        line: usize,
+    },
     Environment(&'static str),
     Flag(&'static str),
+    /// Its name.
+    Credential(String),
 }
 
 impl fmt::Display for Origin {
@@ -28,6 +33,7 @@ impl fmt::Display for Origin {
             Self::File { path, line } => write!(formatter, "{}:{line}", path.display()),
             Self::Environment(name) => formatter.write_str(name),
             Self::Flag(name) => formatter.write_str(name),
+            Self::Credential(name) => write!(formatter, "credential {name}"),
         }
     }
 }

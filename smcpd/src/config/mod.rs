@@ -2,10 +2,11 @@
 //! the last one wins.
 //!
 //! A [`Config`] that exists is valid. `file` mirrors the file, `layers` lays the sources over one another and
-//! remembers where each value came from, `check` turns the result into checked types, `current` swaps them while the
-//! daemon runs.
+//! remembers where each value came from, `check` turns the result into checked types, `credentials`
+//! reads what the service manager hands over, `current` swaps the whole while the daemon runs.
 
 mod check;
+mod credentials;
 mod current;
 mod file;
 mod layers;

@@ -143,3 +143,41 @@ fn what_a_plugin_is_granted_is_not_shown() {
     assert_eq!(shown.len(), 1);
     assert_eq!(shown[0].1, "***");
 }
+
+#[test]
+fn credentials_are_keys_and_what_one_plugin_alone_is_granted() {
+    let directory = tempfile::tempdir().unwrap();
+    let credentials = directory.path().join("credentials");
+    fs::create_dir(&credentials).unwrap();
+    fs::write(credentials.join("smcp.key"), "one\n\ntwo\n").unwrap();
+    fs::write(credentials.join("smcp.key.letta"), "three").unwrap();
+    fs::write(credentials.join("smcp.plugin.devops.TOKEN"), "hunter2\n").unwrap();
+    fs::write(credentials.join("tls.pem"), "not ours").unwrap();
+    let path = credentials.display().to_string();
+    let variables = [("CREDENTIALS_DIRECTORY", path.as_str()), ("MCP_API_KEY", "four")];
+    let config =
+        load("[plugin.devops]\ntimeout = 9\nenv = { TOKEN = \"old\", A = \"b\" }\n", &variables, Vec::new())
+            .unwrap();
+    assert_eq!(config.keys.count(), 4);
+    let devops = &config.plugin["devops"];
+    assert_eq!((devops.environment["TOKEN"].as_str(), devops.environment["A"].as_str()), ("hunter2", "b"));
+    assert_eq!(devops.timeout, Some(Some(Duration::from_secs(9))));
+    let shown: Vec<String> = config
+        .effective
+        .iter()
+        .filter(|(_, _, origin)| matches!(origin, Origin::Credential(_)))
+        .map(|(key, value, origin)| format!("{key} = {value}  # {origin}"))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "auth.keys.smcp.key = ***  # credential smcp.key",
+            "auth.keys.smcp.key.letta = ***  # credential smcp.key.letta",
+            "plugin.devops.env.TOKEN = ***  # credential smcp.plugin.devops.TOKEN",
+        ]
+    );
+    fs::write(credentials.join("smcp.plugin.devops"), "x").unwrap();
+    assert!(load("", &variables, Vec::new()).unwrap_err().contains("`smcp.plugin.NAME.VARIABLE`"));
+    let nowhere = [("CREDENTIALS_DIRECTORY", "/nonexistent")];
+    assert!(load("", &nowhere, Vec::new()).unwrap_err().contains("cannot read `/nonexistent`"));
+}

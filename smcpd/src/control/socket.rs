@@ -23,6 +23,7 @@ use super::requests::refused;
 use super::{Control, Input, Operator, Output};
 use crate::config::{self, SocketRights};
 use crate::protocol::lines;
+use crate::pulse::Heart;
 use crate::shutdown::Shutdown;
 
 /// Conversations at once; one more waits.
@@ -72,11 +73,10 @@ impl Sockets {
     }
 
     /// Serves until everything is to end.
-    pub(crate) async fn serve(self, control: Arc<Control>, shutdown: Shutdown) {
-        let serving = self
-            .listeners
-            .into_iter()
-            .map(|(listener, access)| accept(listener, access, Arc::clone(&control), shutdown.clone()));
+    pub(crate) async fn serve(self, control: Arc<Control>, hearts: [Heart; 2], shutdown: Shutdown) {
+        let serving = self.listeners.into_iter().zip(hearts).map(|((listener, access), heart)| {
+            accept(listener, access, Arc::clone(&control), heart, shutdown.clone())
+        });
         futures_util::future::join_all(serving).await;
     }
 }
@@ -106,16 +106,23 @@ async fn bind(path: &Path, rights: &SocketRights) -> Result<Listener, ControlErr
     Ok(listener)
 }
 
-async fn accept(listener: Listener, access: Access, control: Arc<Control>, shutdown: Shutdown) {
+async fn accept(
+    listener: Listener,
+    access: Access,
+    control: Arc<Control>,
+    mut heart: Heart,
+    shutdown: Shutdown,
+) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let conversations = TaskTracker::new();
     loop {
-        let slot = tokio::select! {
-            slot = Arc::clone(&slots).acquire_owned() => slot.expect("the semaphore is never closed"),
-            () = shutdown.ending() => break,
+        let next = async {
+            let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
+            (slot, listener.accept().await)
         };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (slot, accepted) = tokio::select! {
+            accepted = next => accepted,
+            () = heart.beat() => continue,
             () = shutdown.ending() => break,
         };
         match accepted {

@@ -13,6 +13,7 @@ use crate::catalog;
 use crate::config::{Config, Sources};
 use crate::executor::Executor;
 use crate::paths::{self, Mode};
+use crate::pulse::pulse;
 
 /// The word that asks for it.
 pub(super) const SUBCOMMAND: &str = "inspect";
@@ -71,7 +72,8 @@ fn run(flags: &Flags) -> Result<(), DaemonError> {
         .map_err(start("runtime"))?;
     let (path, name) = (flags.path.clone(), flags.name.clone());
     let inspection = async move {
-        let executor = Executor::start(reload::limits(&config)).map_err(start("executor"))?;
+        let executor =
+            Executor::start(reload::limits(&config), pulse("executor").1).map_err(start("executor"))?;
         let cancel = CancellationToken::new();
         let found = catalog::inspect(Arc::new(config), &executor, &path, name.as_deref(), &cancel).await;
         executor.stop(std::time::Instant::now(), async {}).await;

@@ -3,6 +3,7 @@
 mod flags;
 mod inspect;
 mod reload;
+mod watch;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::control::{Control, ControlError, Sockets};
 use crate::executor::{Executor, launch};
 use crate::paths;
 use crate::protocol::Service;
+use crate::pulse::pulse;
 use crate::shutdown::Shutdown;
 use crate::{logging, notify, transport};
 use flags::Flags;
@@ -141,7 +143,9 @@ async fn daemon(
         );
     }
     let shutdown = Shutdown::default();
-    let executor = Executor::start(reload::limits(&config)).map_err(start("executor"))?;
+    let (executor_pulse, heart) = pulse("executor");
+    let executor = Executor::start(reload::limits(&config), heart).map_err(start("executor"))?;
+    let mut pulses = vec![executor_pulse];
     // Bound before anything is described: a client that comes early waits instead of being refused.
     let (listener, sockets) = match flags.stdio {
         true => (None, None),
@@ -188,19 +192,25 @@ async fn daemon(
             logs: log.recent(),
             address,
         };
-        tasks.spawn(sockets.serve(Arc::new(control), shutdown.clone()));
+        let (control_pulse, control_heart) = pulse("control");
+        let (call_pulse, call_heart) = pulse("call");
+        pulses.extend([control_pulse, call_pulse]);
+        tasks.spawn(sockets.serve(Arc::new(control), [control_heart, call_heart], shutdown.clone()));
     }
     let mut door = match listener {
         Some(listener) => {
             let router = transport::router(Arc::clone(&service), current.clone(), listener.address());
             let (http, shutdown) = (current.get().http.clone(), shutdown.clone());
+            let (http_pulse, heart) = pulse("http");
+            pulses.push(http_pulse);
             tasks.spawn(async move {
-                listener.serve(router, &http, shutdown).await;
+                listener.serve(router, &http, heart, shutdown).await;
                 Ok(())
             })
         }
         None => tasks.spawn(transport::serve_stdio(Arc::clone(&service))),
     };
+    tasks.spawn(watch::feed_watchdog(pulses, shutdown.clone()));
     tokio::select! {
         _ = is_ready => {}
         () = shutdown.draining() => {}
@@ -214,6 +224,7 @@ async fn daemon(
         ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "ready: {line}"
     );
+    tasks.spawn(watch::tell_status(Arc::clone(&service), shutdown.clone()));
     let mut result = Ok(());
     tokio::select! {
         () = shutdown.draining() => {}
@@ -221,8 +232,14 @@ async fn daemon(
         // stdin ended, and what was asked has been answered.
         ended = &mut door => result = flatten(ended),
     }
-    let drain = current.get().execution.drain;
-    stop(&service, &executor, &describing, &shutdown, drain).await;
+    let (drain, grace) = (current.get().execution.drain, current.get().execution.grace);
+    tokio::select! {
+        // In this order: who stops says so before asking for time.
+        biased;
+        () = stop(&service, &executor, &describing, &shutdown, drain) => {}
+        // Never the first to end: it only asks for time.
+        () = async { watch::extend(drain, grace).await; std::future::pending().await } => {}
+    }
     if !door.is_finished() {
         result = flatten(door.await);
     }

@@ -32,6 +32,8 @@ use lanes::{Lanes, Refused};
 pub(crate) use live::{Live, Sign};
 use process::Spawner;
 
+use crate::pulse::Heart;
+
 /// One program to run.
 #[derive(Debug, Clone)]
 pub(crate) struct Invocation {
@@ -115,7 +117,7 @@ impl Executor {
     /// Makes this process the reaper of every process that its programs leave behind.
     ///
     /// Call it inside the runtime: the reaping task lives until [`Executor::stop`] has returned.
-    pub(crate) fn start(limits: Limits) -> std::io::Result<Self> {
+    pub(crate) fn start(limits: Limits, heart: Heart) -> std::io::Result<Self> {
         let spawner = Arc::new(Spawner::new()?);
         let executor = Self {
             lanes: Arc::new(Lanes::new(limits.max_concurrent, limits.queue)),
@@ -126,7 +128,7 @@ impl Executor {
         };
         let ended = executor.ending.clone();
         let tasks = executor.tasks.clone();
-        executor.tasks.spawn(async move { orphans::reap(&spawner, &ended, &tasks).await });
+        executor.tasks.spawn(async move { orphans::reap(&spawner, &ended, &tasks, heart).await });
         Ok(executor)
     }
 

@@ -12,9 +12,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::process::Spawner;
+use crate::pulse::Heart;
 
 /// Reaps until the executor ends and no call is left.
-pub(super) async fn reap(spawner: &Spawner, ending: &CancellationToken, calls: &TaskTracker) {
+pub(super) async fn reap(
+    spawner: &Spawner,
+    ending: &CancellationToken,
+    calls: &TaskTracker,
+    mut heart: Heart,
+) {
     let mut children = match signal(SignalKind::child()) {
         Ok(children) => children,
         Err(error) => return tracing::error!(%error, "cannot watch for children; orphans stay unreaped"),
@@ -24,6 +30,8 @@ pub(super) async fn reap(spawner: &Spawner, ending: &CancellationToken, calls: &
             _ = children.recv() => {}
             // A signal may be coalesced with one that came before its process was ours.
             () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            // Reaping takes the executor's locks: whoever answers after it has them.
+            () = heart.beat() => {}
             () = ending.cancelled() => break,
         }
         spawner.reap_strangers();

@@ -3,7 +3,11 @@
 use super::*;
 
 fn executor() -> Executor {
-    Executor::start(Limits { max_concurrent: NonZeroUsize::MIN, queue: 1, grace: Duration::ZERO }).unwrap()
+    Executor::start(
+        Limits { max_concurrent: NonZeroUsize::MIN, queue: 1, grace: Duration::ZERO },
+        crate::pulse::pulse("executor").1,
+    )
+    .unwrap()
 }
 
 #[tokio::test]

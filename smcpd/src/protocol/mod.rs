@@ -133,6 +133,10 @@ impl Service {
         self.ready.cancel();
     }
 
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.is_cancelled()
+    }
+
     /// Waits for the first catalog: a client that comes before it would see a list without tools.
     pub(crate) async fn until_ready(&self) {
         tokio::select! {

@@ -16,6 +16,7 @@ use tower::ServiceExt;
 
 use super::Ends;
 use crate::config;
+use crate::pulse::Heart;
 use crate::shutdown::Shutdown;
 
 /// A request's head may have so many bytes.
@@ -60,17 +61,19 @@ impl Listener {
 
     /// Serves until everything is to end. While the daemon drains, idle connections are closed and the routes
     /// refuse new work in words.
-    pub(crate) async fn serve(self, router: Router, http: &config::Http, shutdown: Shutdown) {
+    pub(crate) async fn serve(
+        self,
+        router: Router,
+        http: &config::Http,
+        mut heart: Heart,
+        shutdown: Shutdown,
+    ) {
         let slots = Arc::new(Semaphore::new(http.max_connections));
         let connections = TaskTracker::new();
         loop {
-            // Without a slot nobody is accepted: clients wait in the kernel's queue.
-            let slot = tokio::select! {
-                slot = Arc::clone(&slots).acquire_owned() => slot.expect("the semaphore is never closed"),
-                () = shutdown.ending() => break,
-            };
-            let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
+            let (slot, accepted) = tokio::select! {
+                accepted = accept(&self.listener, &slots) => accepted,
+                () = heart.beat() => continue,
                 () = shutdown.ending() => break,
             };
             match accepted {
@@ -90,6 +93,15 @@ impl Listener {
         connections.close();
         connections.wait().await;
     }
+}
+
+/// Without a slot nobody is accepted: clients wait in the kernel's queue. Dropping the future loses nobody.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> (OwnedSemaphorePermit, io::Result<(TcpStream, SocketAddr)>) {
+    let slot = Arc::clone(slots).acquire_owned().await.expect("the semaphore is never closed");
+    (slot, listener.accept().await)
 }
 
 async fn connection(

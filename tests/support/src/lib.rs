@@ -263,6 +263,18 @@ impl Daemon {
         }
     }
 
+    /// Returns whether such a message comes within `time`.
+    pub fn has_notified(&self, prefix: &str, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        let notified = self.notified.lock().expect("no reader panicked");
+        while let Ok(text) = notified.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            if text.lines().any(|line| line.starts_with(prefix)) {
+                return true;
+            }
+        }
+        false
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.address.expect("the daemon serves HTTP")
     }
