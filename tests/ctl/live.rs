@@ -221,3 +221,11 @@ fn a_daemon_that_greets_and_then_says_nothing_is_given_up() {
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "error: smcpd does not answer\n");
 }
+
+#[test]
+fn a_result_larger_than_a_frame_is_cut_and_not_lost() {
+    let daemon = smcpd().plugins(&["worker"]).start();
+    let said = transcript(&daemon, &["call", "worker.flood", "bytes=3000000", "stream=stdout"]);
+    assert!(said.starts_with("xxxx") && said.contains("bytes cut …]"), "{}", &said[said.len() - 200..]);
+    assert!(said.ends_with("xx\n[0]\n"));
+}

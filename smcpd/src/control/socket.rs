@@ -26,8 +26,10 @@ use crate::protocol::lines;
 use crate::pulse::Heart;
 use crate::shutdown::Shutdown;
 
-/// Conversations at once; one more waits.
-const CONNECTIONS: usize = 64;
+/// Conversations of operators at once; one more waits.
+const OPERATORS: usize = 64;
+/// The same on the call socket, where each agent's bridge (`smcpctl stdio`) stays for its whole life.
+const CALLERS: usize = 1_024;
 /// A client that asks nothing for that long is let go.
 const IDLE: Duration = Duration::from_secs(600);
 /// A client that does not take an answer for that long is let go.
@@ -113,7 +115,10 @@ async fn accept(
     mut heart: Heart,
     shutdown: Shutdown,
 ) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(match access {
+        Access::Control => OPERATORS,
+        Access::Call => CALLERS,
+    }));
     let conversations = TaskTracker::new();
     loop {
         let next = async {
