@@ -62,7 +62,7 @@ impl Heart {
     }
 }
 
-/// For the tests of the watchdog alone: stops the loop that `SMCP_WEDGE` names for good, once it has answered twice.
+/// For the tests of the watchdog alone: stops the loop that `WEDGE` names for good, once it has answered twice.
 #[cfg(feature = "wedge")]
 #[derive(Debug)]
 struct Wedge {
@@ -74,7 +74,7 @@ struct Wedge {
 impl Wedge {
     fn ask(&mut self) {
         self.asked += 1;
-        while self.asked > 2 && std::env::var("SMCP_WEDGE").is_ok_and(|name| name == self.name) {
+        while self.asked > 2 && std::env::var("WEDGE").is_ok_and(|name| name == self.name) {
             std::thread::park();
         }
     }

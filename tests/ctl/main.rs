@@ -12,6 +12,7 @@ mod plugin_new;
 mod requests;
 mod transcript;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -444,8 +445,38 @@ fn every_command_and_exit_code_is_in_the_man_page() {
             .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
             .collect()
     };
+    let flags = |words: &[&str]| -> Vec<String> {
+        let output = Command::new(env!("CARGO_BIN_EXE_smcpctl")).args(words).arg("--help").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+        let words = lines.flat_map(|line| line.split([' ', ',', '=', '[', ']']));
+        words.filter_map(|word| word.strip_prefix("--")).map(str::to_owned).collect()
+    };
+    // A dash within may be written with or without its backslash.
+    let plain = page.replace("\\-", "-");
+    let described: BTreeSet<&str> = plain
+        .split("Fl -")
+        .skip(1)
+        .chain(plain.split(" , -").skip(1))
+        .map(|rest| rest.split([' ', '\n']).next().unwrap())
+        .collect();
+    let mut known = BTreeSet::from([
+        // What a plugin prints its contract on.
+        "describe".to_owned(),
+    ]);
     let top = commands(&[]);
     assert!(top.len() >= 12, "{top:?}");
+    known.extend(flags(&[]));
+    for command in &top {
+        known.extend(flags(&[command]));
+        known.extend(commands(&[command]).iter().flat_map(|below| flags(&[command, below])));
+    }
+    for flag in &known {
+        assert!(described.contains(flag.as_str()), "--{flag} is not in the man page");
+    }
+    for flag in described {
+        assert!(known.contains(flag), "there is no --{flag}");
+    }
     for command in top {
         assert!(page.contains(&format!(".It Cm {command}")), "{command}");
         for below in commands(&[&command]).iter().filter(|below| *below != "help" && *below != "list") {

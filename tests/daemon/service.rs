@@ -68,7 +68,7 @@ fn the_watchdog_is_fed_as_long_as_the_daemon_lives() {
 #[test]
 fn a_loop_that_hangs_starves_the_watchdog() {
     for part in ["executor", "control", "call", "http"] {
-        let daemon = watched().environment("SMCP_WEDGE", part).start();
+        let daemon = watched().environment("WEDGE", part).start();
         beats(&daemon, 1);
         // The thread that hangs may be the one that would have logged it.
         until("the beats stop", || {

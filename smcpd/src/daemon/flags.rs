@@ -79,12 +79,73 @@ impl Flags {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use clap::CommandFactory;
 
     use super::Flags;
 
+    const MANUAL: &str = include_str!("../../../man/smcpd.8");
+
     #[test]
     fn the_flags_are_well_made() {
         Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn the_manual_has_every_flag_and_no_other() {
+        let mut command = Flags::command();
+        command.build();
+        let flags: BTreeSet<String> =
+            command.get_arguments().filter_map(|flag| flag.get_long()).map(str::to_owned).collect();
+        let options =
+            MANUAL.split(".Sh OPTIONS\n").nth(1).and_then(|rest| rest.split("\n.Sh ").next()).unwrap();
+        let items = options.lines().filter_map(|line| line.strip_prefix(".It Fl "));
+        let described: BTreeSet<String> = items
+            .flat_map(|item| item.split(' ').filter_map(|word| word.strip_prefix("\\-")).map(str::to_owned))
+            .collect();
+        assert_eq!(described, flags);
+    }
+
+    /// What the sources name as variables: those of the earlier systems wherever they stand, and ours where they are read.
+    /// (Ours are also fields of the journal, and variables of plugins, which smcp-plugin(7) has.)
+    fn variables(directory: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                variables(&path, found);
+            } else if path.extension().is_some_and(|is| is == "rs") && !path.ends_with("tests.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]").next().unwrap();
+                let parts: Vec<&str> = code.split('"').collect();
+                for pair in parts.windows(2) {
+                    let (before, word) = (pair[0].trim_end(), pair[1]);
+                    let is_name = word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+                    let is_old = word.starts_with("MCP_") || word.starts_with("LETTA_");
+                    let is_read = ["var(", "var_os(", "environment(", "read("]
+                        .iter()
+                        .any(|call| before.ends_with(call));
+                    if is_name && (is_old || (is_read && word.starts_with("SMCP_"))) {
+                        found.insert(word.to_owned());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_manual_has_every_variable_and_no_other() {
+        let mut read = BTreeSet::new();
+        variables(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut read);
+        let words =
+            MANUAL.lines().filter_map(|line| line.strip_prefix(".It Ev ").or(line.strip_prefix(".Ev ")));
+        let described: BTreeSet<String> = words
+            .flat_map(|line| line.split([' ', ',']))
+            .filter(|word| ["MCP_", "SMCP_", "LETTA_"].iter().any(|prefix| word.starts_with(prefix)))
+            .map(str::to_owned)
+            .collect();
+        assert!(read.contains("MCP_PORT"), "{read:?}");
+        assert_eq!(described, read);
     }
 }
