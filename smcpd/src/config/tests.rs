@@ -187,7 +187,7 @@ const SHIPPED: &str = include_str!("../../../packaging/smcpd.toml");
 /// The keys of each section as the mirror of the file has them, with those of `[plugin.NAME]`.
 fn keys_of_the_mirror() -> Vec<String> {
     let plugin = super::super::file::Plugin {
-        timeout: Some(super::super::file::Seconds(1.0)),
+        timeout: Some(Seconds(1.0)),
         concurrency: Some(1),
         dir: Some("/".into()),
         python: Some("/".into()),
