@@ -17,6 +17,7 @@ const GREETING: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Client {
     hello: Hello,
+    path: PathBuf,
     stream: BufReader<Stream>,
 }
 
@@ -66,7 +67,12 @@ impl Client {
         if hello.protocol != PROTOCOL {
             return Err(ClientError::Protocol { theirs: hello.protocol });
         }
-        Ok(Self { hello, stream })
+        Ok(Self { hello, path: path.to_owned(), stream })
+    }
+
+    /// The socket that answered.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     pub fn hello(&self) -> &Hello {

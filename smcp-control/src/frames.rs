@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::filter::Filter;
 use crate::records::{AuditRecord, Changes, ConfigValue, Finding, LogRecord, Reloaded};
 use crate::state::{Activity, CallInfo, PluginDetail, PluginInfo, SessionInfo, Status, ToolInfo};
 
@@ -74,12 +75,16 @@ pub enum Request {
         lines: usize,
         #[serde(default, skip_serializing_if = "is_false")]
         follow: bool,
+        #[serde(default, skip_serializing_if = "Filter::is_empty")]
+        filter: Filter,
     },
     /// Answered by [`Reply::Audit`]s, and by [`Reply::Done`] unless they are followed.
     Audit {
         lines: usize,
         #[serde(default, skip_serializing_if = "is_false")]
         follow: bool,
+        #[serde(default, skip_serializing_if = "Filter::is_empty")]
+        filter: Filter,
     },
 }
 

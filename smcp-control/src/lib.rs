@@ -13,6 +13,7 @@
 //! each kind as the first version wrote it; every later version still reads them.
 
 mod client;
+mod filter;
 mod frames;
 mod location;
 mod records;
@@ -20,6 +21,7 @@ mod state;
 mod wire;
 
 pub use client::{Client, ClientError};
+pub use filter::Filter;
 pub use frames::{Access, CallEvent, Cause, Hello, Refusal, RefusalCode, Reply, Request};
 pub use location::{CALL_SOCKET, CONTROL_SOCKET, candidates};
 pub use records::{

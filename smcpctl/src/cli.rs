@@ -133,6 +133,26 @@ pub(crate) struct Records {
     #[arg(long, short)]
     pub(crate) follow: bool,
 
+    /// Only those of this plugin
+    #[arg(long, value_name = "NAME", add = completion::plugins())]
+    pub(crate) plugin: Option<String>,
+
+    /// Only those of this tool, such as `devops.status`
+    #[arg(long, value_name = "TOOL", add = completion::tools())]
+    pub(crate) tool: Option<String>,
+
+    /// Only what this caller asked for: `anonymous`, `key-1`, `stdio` or `uid 1000`
+    #[arg(long, value_name = "CALLER")]
+    pub(crate) caller: Option<String>,
+
+    /// Only what came to this: `ok`, `timeout`, `plugin_error` and others
+    #[arg(long, value_name = "OUTCOME")]
+    pub(crate) outcome: Option<String>,
+
+    /// Only those that are no older, such as `90s`, `15m`, `2h` or `7d`
+    #[arg(long, value_name = "DURATION", value_parser = crate::records::duration)]
+    pub(crate) since: Option<std::time::Duration>,
+
     /// So many of the latest
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]
     pub(crate) lines: usize,

@@ -17,6 +17,7 @@ mod connect;
 mod daemon;
 mod doctor;
 mod exit;
+mod journal;
 mod link;
 mod plugin;
 mod plugins;

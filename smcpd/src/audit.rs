@@ -1,5 +1,6 @@
 //! Who changed what through a door: each change is logged, and the latest are kept to be shown.
 
+use crate::events::{Event, Field, Kind};
 use crate::recent::{self, Recent};
 
 /// Changes that are kept; the journal has them all.
@@ -31,7 +32,12 @@ impl Default for Audit {
 
 impl Audit {
     pub(crate) fn note(&self, uid: u32, pid: Option<i32>, action: &str, object: &str, outcome: &str) {
-        tracing::info!(uid, pid, action, object, outcome, "control");
+        let event = Event::of(Kind::Change).number(Field::Uid, uid.into());
+        let event = match pid.and_then(|pid| u64::try_from(pid).ok()) {
+            Some(pid) => event.number(Field::Pid, pid),
+            None => event,
+        };
+        event.text(Field::Action, action).text(Field::Object, object).text(Field::Outcome, outcome).write();
         self.records.push(Record {
             time: recent::now(),
             uid,

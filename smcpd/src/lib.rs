@@ -11,7 +11,7 @@
 //! | 3 | `protocol` |
 //! | 2 | `catalog` |
 //! | 1 | `executor` |
-//! | 0 | `activation`, `audit`, `auth`, `config`, `logging`, `metrics`, `notify`, `paths`, `pulse`, `recent`, `shutdown` |
+//! | 0 | `activation`, `audit`, `auth`, `config`, `events`, `journal`, `logging`, `metrics`, `notify`, `paths`, `pulse`, `recent`, `shutdown`, `throttle` |
 //!
 //! A test reads the sources and holds that order.
 
@@ -22,7 +22,9 @@ mod catalog;
 mod config;
 mod control;
 mod daemon;
+mod events;
 mod executor;
+mod journal;
 mod logging;
 mod metrics;
 mod notify;
@@ -31,6 +33,7 @@ mod protocol;
 mod pulse;
 mod recent;
 mod shutdown;
+mod throttle;
 mod transport;
 
 pub use daemon::main;

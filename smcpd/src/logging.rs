@@ -11,6 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::config::{Log, LogFormat};
+use crate::journal::{self, Journal};
 use crate::recent::{self, Recent};
 
 /// Records that stay in memory.
@@ -130,6 +131,7 @@ pub(crate) enum LogError {
 /// Starts logging; call it once.
 pub(crate) fn start(log: &Log) -> Result<Guard, LogError> {
     let mut layers = Layers::new();
+    let journald = || Journal::connect(Path::new(journal::SOCKET));
     let journal = match log.format {
         LogFormat::Auto if stderr_is_the_journal() => journald().ok(),
         LogFormat::Journald => Some(journald().map_err(LogError::Journal)?),
@@ -181,14 +183,6 @@ pub(crate) fn start(log: &Log) -> Result<Guard, LogError> {
     }
     tracing_subscriber::registry().with(layers).with(level).init();
     Ok(guard)
-}
-
-fn journald() -> std::io::Result<tracing_journald::Layer> {
-    use tracing_journald::{Priority, PriorityMappings};
-    let priorities = PriorityMappings { info: Priority::Informational, ..PriorityMappings::new() };
-    Ok(tracing_journald::layer()?
-        .with_field_prefix(Some("SMCP".to_owned()))
-        .with_priority_mappings(priorities))
 }
 
 /// `JOURNAL_STREAM` is `device:inode` of the stream that the journal gave us; a redirected stderr differs.

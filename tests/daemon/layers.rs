@@ -5,7 +5,7 @@ use std::path::Path;
 
 use smcp_test_support::root;
 
-const RANKS: [(&str, u32); 18] = [
+const RANKS: [(&str, u32); 21] = [
     ("daemon", 5),
     ("transport", 4),
     ("control", 4),
@@ -22,6 +22,9 @@ const RANKS: [(&str, u32); 18] = [
     ("notify", 0),
     ("pulse", 0),
     ("recent", 0),
+    ("events", 0),
+    ("journal", 0),
+    ("throttle", 0),
     ("shutdown", 0),
     ("main", 6),
 ];

@@ -8,6 +8,7 @@ mod chaos;
 mod discovery;
 mod doors;
 mod layers;
+mod observed;
 mod official_client;
 mod reload;
 mod service;

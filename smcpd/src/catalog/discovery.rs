@@ -20,10 +20,13 @@ use super::environment::Environment;
 use super::model::Description;
 use super::scan::{self, Interpreters, Located};
 use super::store::Store;
+use super::transitions::transitions;
 use super::watch::Watch;
 use super::{Catalog, Plugin, PluginState, digest, python};
 use crate::config::{Config, Current};
+use crate::events::{Event, Field};
 use crate::executor::Executor;
+use crate::metrics::{Metrics, Rescan};
 
 /// Results that come this close together make one catalog.
 const TOGETHER: Duration = Duration::from_millis(50);
@@ -60,6 +63,7 @@ pub(crate) struct Discovery {
     store: Store,
     publisher: watch::Sender<Arc<Catalog>>,
     requests: mpsc::Receiver<Request>,
+    metrics: Arc<Metrics>,
     cancel: CancellationToken,
 }
 
@@ -122,6 +126,7 @@ impl Discovery {
     pub(crate) fn new(
         current: Current,
         executor: Executor,
+        metrics: Arc<Metrics>,
         cancel: CancellationToken,
     ) -> std::io::Result<(Self, CatalogHandle, Rescans)> {
         let settings = current.get();
@@ -143,6 +148,7 @@ impl Discovery {
             describer: Arc::new(describer),
             publisher,
             requests,
+            metrics,
             cancel,
         };
         Ok((discovery, CatalogHandle { receiver }, Rescans { requests: sender }))
@@ -184,6 +190,13 @@ impl Discovery {
             if let Err(error) = &changes {
                 tracing::error!("{error}");
             }
+            if !plan {
+                self.metrics.rescanned(match &changes {
+                    Ok(changes) if *changes == Changes::default() => Rescan::Same,
+                    Ok(_) => Rescan::Changed,
+                    Err(_) => Rescan::Failed,
+                });
+            }
             for request in requests {
                 // Whoever asked may have gone away.
                 let _gone = request.reply.send(changes.clone());
@@ -214,6 +227,7 @@ impl Discovery {
     /// Looks at every plugin again, and publishes one new catalog if anything is not as it was; a plan only says
     /// what that would change.
     async fn rescan(&mut self, states: &mut States, plan: bool) -> Result<Changes, RescanError> {
+        tracing::debug!(plan, "looking at the plugins again");
         let latest = self.current.get();
         if !Arc::ptr_eq(&latest, &self.settings) {
             (self.settings, self.stale) = (latest, true);
@@ -304,6 +318,19 @@ impl Discovery {
         for problem in &catalog.problems {
             tracing::warn!(tool = %problem.tool, "{}", problem.message);
         }
+        let tools_of = |name: &str| {
+            let tools = catalog.tools().iter().filter(|tool| tool.plugin_name() == Some(name));
+            tools.count() as u64
+        };
+        for (name, kind) in transitions(self.publisher.borrow().plugins(), states) {
+            let event = Event::of(kind).text(Field::Plugin, name);
+            match states.get(name) {
+                Some(PluginState::Described(_)) => event.number(Field::Tools, tools_of(name)),
+                Some(PluginState::Failed(reason)) => event.text(Field::Reason, reason),
+                Some(PluginState::Pending) | None => event,
+            }
+            .write();
+        }
         tracing::info!(
             generation,
             tools = catalog.tools().len(),
@@ -331,9 +358,6 @@ async fn collect(states: &mut States, tasks: &mut JoinSet<Found>, deadline: toki
 fn note(states: &mut States, found: Result<Found, tokio::task::JoinError>) {
     match found {
         Ok((name, state)) => {
-            if let PluginState::Failed(reason) = &state {
-                tracing::warn!(plugin = %name, reason, "a plugin cannot be described");
-            }
             states.insert(name, state);
         }
         Err(error) => tracing::error!(%error, "describing a plugin failed within the daemon"),

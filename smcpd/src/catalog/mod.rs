@@ -35,6 +35,7 @@ mod schema;
 mod store;
 mod strict;
 mod tool;
+mod transitions;
 mod watch;
 
 use std::collections::BTreeMap;

@@ -127,8 +127,12 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    /// Reads with `load`, and publishes what was accepted.
-    pub(crate) fn carry_out(self, publisher: &Publisher, load: impl FnOnce() -> Result<Config, ConfigError>) {
+    /// Reads with `load`, and publishes what was accepted; the error is the reason for refusing.
+    pub(crate) fn carry_out(
+        self,
+        publisher: &Publisher,
+        load: impl FnOnce() -> Result<Config, ConfigError>,
+    ) -> Result<(), String> {
         let result = match load() {
             Ok(new) => {
                 let found = differences(&publisher.current(), &new);
@@ -138,10 +142,12 @@ impl Reload {
                 }
                 Ok(found)
             }
-            Err(error) => Err(ReloadError::Refused(in_full(&error))),
+            Err(error) => Err(in_full(&error)),
         };
+        let refused = result.as_ref().map(drop).map_err(String::clone);
         // Whoever asked may have gone away.
-        let _gone = self.answer.send(result);
+        let _gone = self.answer.send(result.map_err(ReloadError::Refused));
+        refused
     }
 }
 
@@ -236,7 +242,7 @@ mod tests {
                          changes: &[(&'static str, toml::Value)],
                          requests: &mut mpsc::Receiver<Reload>| {
             let (answer, ()) = tokio::join!(reloads.request(plan), async {
-                requests.recv().await.unwrap().carry_out(&publisher, || for_tests(changes));
+                let _told = requests.recv().await.unwrap().carry_out(&publisher, || for_tests(changes));
             });
             answer.map(|found| {
                 let line =

@@ -1,7 +1,7 @@
 //! Answers that come bit by bit: calls while they run, records as they are made.
 
 use serde_json::{Map, Value, json};
-use smcp_control::{FRAME, RefusalCode, Reply, WireError};
+use smcp_control::{FRAME, Filter, RefusalCode, Reply, WireError};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -62,20 +62,28 @@ impl Control {
         &self,
         lines: usize,
         follow: bool,
+        filter: &Filter,
         output: &mut Output,
     ) -> Result<Reply, WireError> {
-        records(&self.logs, lines, follow, output, |record| Reply::Log(shown::log(record))).await
+        let reply = |record| {
+            let record = shown::log(record);
+            filter.has_log(&record).then_some(Reply::Log(record))
+        };
+        records(&self.logs, lines, follow, output, reply).await
     }
 
     pub(super) async fn audited(
         &self,
         lines: usize,
         follow: bool,
+        filter: &Filter,
         output: &mut Output,
     ) -> Result<Reply, WireError> {
-        let records_of_changes = self.audit.records();
-        records(records_of_changes, lines, follow, output, |record| Reply::Audit(shown::audited(record)))
-            .await
+        let reply = |record| {
+            let record = shown::audited(record);
+            filter.has_change(&record).then_some(Reply::Audit(record))
+        };
+        records(self.audit.records(), lines, follow, output, reply).await
     }
 }
 
@@ -105,24 +113,28 @@ fn cut(text: &str, most: usize) -> String {
     kept.into_text()
 }
 
-/// Sends the latest records, and then each new one until the client has gone away.
+/// Sends the latest records that `reply` makes something of, and then each new one until the client has gone away.
 async fn records<T: Clone>(
     recent: &Recent<T>,
     lines: usize,
     follow: bool,
     output: &mut Output,
-    reply: impl Fn(T) -> Reply,
+    reply: impl Fn(T) -> Option<Reply>,
 ) -> Result<Reply, WireError> {
-    let (latest, mut new) = recent.follow(lines);
-    for record in latest {
-        send(output, &reply(record)).await?;
+    let (latest, mut new) = recent.follow(usize::MAX);
+    let latest: Vec<Reply> = latest.into_iter().filter_map(&reply).collect();
+    for record in &latest[latest.len().saturating_sub(lines)..] {
+        send(output, record).await?;
     }
     if !follow {
         return Ok(Reply::Done);
     }
     loop {
         let next = match new.recv().await {
-            Ok(record) => reply(record),
+            Ok(record) => match reply(record) {
+                Some(reply) => reply,
+                None => continue,
+            },
             Err(broadcast::error::RecvError::Lagged(records)) => Reply::Missed { records },
             Err(broadcast::error::RecvError::Closed) => return Ok(Reply::Done),
         };

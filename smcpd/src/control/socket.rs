@@ -222,8 +222,12 @@ async fn answer(
         Request::Calls => control.calls(),
         Request::Cancel { call } => control.cancel(operator, &call),
         Request::Activity => control.activity(),
-        Request::Logs { lines, follow } => return control.logs(lines, follow, output).await,
-        Request::Audit { lines, follow } => return control.audited(lines, follow, output).await,
+        Request::Logs { lines, follow, filter } => {
+            return control.logs(lines, follow, &filter, output).await;
+        }
+        Request::Audit { lines, follow, filter } => {
+            return control.audited(lines, follow, &filter, output).await;
+        }
     })
 }
 

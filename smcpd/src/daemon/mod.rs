@@ -17,9 +17,11 @@ use tokio_util::task::TaskTracker;
 use crate::activation::{self, ActivationError, Chosen, Inherited};
 use crate::audit::Audit;
 use crate::catalog::{CatalogHandle, Discovery, Rescans};
-use crate::config::{Config, ConfigError, Publisher, Reloads};
+use crate::config::{Config, ConfigError, Publisher, ReloadError, Reloads};
 use crate::control::{Control, ControlError, Sockets};
+use crate::events::{Event, Field, Kind};
 use crate::executor::{Executor, launch};
+use crate::metrics::Metrics;
 use crate::paths;
 use crate::protocol::Service;
 use crate::pulse::pulse;
@@ -132,6 +134,7 @@ async fn daemon(
     log: Arc<logging::Guard>,
 ) -> Result<(), DaemonError> {
     let started = Instant::now();
+    Event::of(Kind::Starting).text(Field::Version, env!("CARGO_PKG_VERSION")).write();
     let start = |what| move |source| DaemonError::Start { what, source };
     for directory in [&config.plugins.directory, &config.paths.state, &config.paths.cache] {
         paths::create_private(directory)?;
@@ -157,12 +160,15 @@ async fn daemon(
     };
     let (publisher, current) = Publisher::new(config);
     let describing = CancellationToken::new();
+    let metrics = Arc::new(Metrics::new());
     let (discovery, catalog, rescans) =
-        Discovery::new(current.clone(), executor.clone(), describing.clone()).map_err(start("discovery"))?;
+        Discovery::new(current.clone(), executor.clone(), Arc::clone(&metrics), describing.clone())
+            .map_err(start("discovery"))?;
     let service = Arc::new(Service::new(
         CatalogHandle::clone(&catalog),
         executor.clone(),
         current.clone(),
+        metrics,
         shutdown.clone(),
     ));
     let tasks = TaskTracker::new();
@@ -218,13 +224,12 @@ async fn daemon(
     service.set_ready();
     let line = service.status_line();
     notify::ready(&line, address);
-    tracing::info!(
-        address = address.map(|address| address.to_string()),
-        version = env!("CARGO_PKG_VERSION"),
-        ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "ready: {line}"
-    );
     tasks.spawn(watch::tell_status(Arc::clone(&service), shutdown.clone()));
+    Event::of(Kind::Ready)
+        .text(Field::Version, env!("CARGO_PKG_VERSION"))
+        .maybe(Field::Address, address.map(|address| address.to_string()))
+        .duration(started.elapsed())
+        .write_as(&format!("ready: {line}"));
     let mut result = Ok(());
     tokio::select! {
         () = shutdown.draining() => {}
@@ -246,7 +251,7 @@ async fn daemon(
     signals.abort();
     tasks.close();
     tasks.wait().await;
-    tracing::info!("stopped");
+    Event::of(Kind::Stopped).write();
     result
 }
 
@@ -280,7 +285,7 @@ async fn stop(
 ) {
     shutdown.drain();
     notify::stopping(&format!("stopping: {}", service.status_line()));
-    tracing::info!("stopping: {}", service.status_line());
+    Event::of(Kind::Stopping).write_as(&format!("stopping: {}", service.status_line()));
     describing.cancel();
     executor.stop(Instant::now() + drain, shutdown.ending()).await;
     service.tasks().close();
@@ -308,8 +313,12 @@ async fn heed_signals(shutdown: Shutdown, reloads: Reloads, rescans: Rescans) {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = next(&mut hangup) => {
-                if let Err(error) = reloads.request(false).await {
-                    tracing::error!("{error}");
+                match reloads.request(false).await {
+                    // One that was refused is told of where it is carried out.
+                    Ok(_) | Err(ReloadError::Refused(_)) => {}
+                    Err(error @ (ReloadError::Busy | ReloadError::Stopping)) => {
+                        tracing::warn!(%error, "no reload");
+                    }
                 }
                 if let Err(error) = rescans.request() {
                     tracing::warn!(%error, "no rescan");

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::flags::Flags;
 use crate::config::{Config, ConfigError, Current, Publisher, Reload, Sources};
+use crate::events::{Event, Field, Kind};
 use crate::executor::{Executor, Limits};
 use crate::logging;
 use crate::notify;
@@ -51,14 +52,19 @@ pub(super) async fn serve(
         if !plan {
             notify::reloading();
         }
-        request.carry_out(&publisher, || load(&flags));
+        if let Err(reason) = request.carry_out(&publisher, || load(&flags))
+            && !plan
+        {
+            let message = format!("the configuration was refused, and the old one stays: {reason}");
+            Event::of(Kind::ReloadRefused).text(Field::Reason, reason).write_as(&message);
+        }
         let after = current.get();
         if !Arc::ptr_eq(&before, &after) {
             executor.set_limits(limits(&after));
             if before.log.level != after.log.level {
                 log.set_level(&after.log.level);
             }
-            tracing::info!("the configuration is new");
+            Event::of(Kind::Reloaded).write();
         }
         if !plan {
             notify::reloaded();

@@ -37,6 +37,11 @@ impl Live {
         self.started.get().is_some()
     }
 
+    /// When its turn came, if it has come.
+    pub(crate) fn started(&self) -> Option<Instant> {
+        self.started.get().copied()
+    }
+
     pub(super) fn start(&self) {
         if self.started.set(Instant::now()).is_ok() {
             self.sign(Sign::Started);

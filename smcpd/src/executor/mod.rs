@@ -209,6 +209,11 @@ impl Executor {
         self.lanes.each()
     }
 
+    /// How many programs run, probes among them.
+    pub(crate) fn processes(&self) -> usize {
+        self.spawner.count()
+    }
+
     /// How many calls run and wait.
     pub(crate) fn counts(&self) -> Counts {
         self.lanes.counts()

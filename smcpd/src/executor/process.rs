@@ -38,6 +38,11 @@ impl Spawner {
         Ok(Self { leaders: Mutex::default(), starting: RwLock::default() })
     }
 
+    /// The programs that run.
+    pub(super) fn count(&self) -> usize {
+        self.leaders.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Starts the program as the leader of a group of its own.
     ///
     /// This runs on a worker thread of the runtime, which lives as long as the daemon: the launcher ties the

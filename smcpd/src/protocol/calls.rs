@@ -13,9 +13,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::jsonrpc::{INVALID_PARAMS, RpcError};
-use super::{Peer, Service, read, session};
+use super::said::Speaker;
+use super::{Peer, Service, read};
 use crate::catalog::{self, CallContext, ErrorCode, Kind, Plugin, Progress, Tool, ToolOutput};
+use crate::events::{self, Field};
 use crate::executor::{Live, Sign};
+use crate::metrics::{self, Finished, Reason};
 
 #[derive(Deserialize)]
 struct Params<'a> {
@@ -60,11 +63,15 @@ impl Service {
     ) -> Result<Bytes, RpcError> {
         let params: Params<'_> =
             read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `name`"))?;
-        let tool = self
-            .catalog
-            .snapshot()
-            .find(&params.name)
-            .map_err(|error| RpcError::new(INVALID_PARAMS, error.to_string()))?;
+        let tool = self.catalog.snapshot().find(&params.name).map_err(|error| {
+            self.metrics.refused(Reason::UnknownTool);
+            let name: String = params.name.chars().take(128).collect();
+            self.event(events::Kind::CallRefused, peer)
+                .text(Field::Tool, name)
+                .text(Field::Outcome, "unknown_tool")
+                .write();
+            RpcError::new(INVALID_PARAMS, error.to_string())
+        })?;
         let arguments = arguments(params.arguments)?;
         let traceparent = params.meta.and_then(|meta| meta.traceparent);
         let asked = Asked { tool: &tool, arguments: &arguments, traceparent: traceparent.as_deref() };
@@ -93,11 +100,12 @@ impl Service {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         let id = format!("{:x}-{number:x}", std::process::id());
         let cancel = cancel.child_token();
-        let (live, signs) = match events {
-            None => (Live::default(), None),
-            Some(events) => {
+        let logged = events::is_debug_heard();
+        let (live, signs) = match events.is_some() || logged {
+            false => (Live::default(), None),
+            true => {
                 let (live, signs) = Live::watched();
-                (live, Some((signs, events)))
+                (live, Some(signs))
             }
         };
         let live = Arc::new(live);
@@ -112,17 +120,25 @@ impl Service {
                     traceparent: asked.traceparent,
                     turn: turn(peer),
                 };
-                let running = self.run(plugin, *index, asked.arguments, &context, live, &cancel);
+                let running = self.run(plugin, *index, asked.arguments, &context, Arc::clone(&live), &cancel);
                 match signs {
                     None => running.await,
-                    Some((signs, events)) => {
-                        beside(running, signs, events, plugin.reports_progress(*index)).await
+                    Some(signs) => {
+                        let listeners = Listeners {
+                            events,
+                            log: logged.then(|| self.said.by(tool, &id)).flatten(),
+                            reports_progress: plugin.reports_progress(*index),
+                        };
+                        let (output, dropped) = beside(running, signs, listeners).await;
+                        self.metrics.lines_dropped(dropped);
+                        output
                     }
                 }
             }
         };
         let outcome = output.as_ref().map_or(Some(ErrorCode::InvalidArguments), |output| output.error);
-        self.note(tool, &id, peer, outcome, started);
+        let trace = asked.traceparent.and_then(events::trace_of);
+        self.note(tool, &id, peer, outcome, Times { started, turn: live.started() }, trace);
         output
     }
 
@@ -156,52 +172,116 @@ impl Service {
         Ok(ToolOutput { content: vec![text], structured: Some(body), error: None })
     }
 
-    /// One line a call, without a value of any argument.
-    fn note(&self, tool: &Tool, call: &str, peer: &Peer, error: Option<ErrorCode>, started: Instant) {
+    /// One event a call, without a value of any argument.
+    fn note(
+        &self,
+        tool: &Tool,
+        call: &str,
+        peer: &Peer,
+        error: Option<ErrorCode>,
+        times: Times,
+        trace: Option<&str>,
+    ) {
         let now = Instant::now();
-        self.metrics.call_finished(tool.id(), error.is_none(), now, now.duration_since(started));
-        tracing::info!(
-            tool = tool.id(),
-            outcome = error.map_or("ok", ErrorCode::as_str),
-            ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            call,
-            caller = %peer.caller,
-            agent = peer.agent.as_deref(),
-            session = peer.session.as_ref().map(|session| session::short(session.id())),
-            "call finished"
-        );
+        let outcome = error.map_or(metrics::OK, ErrorCode::as_str);
+        let total = now.duration_since(times.started);
+        let queued = times.turn.map(|turn| turn.saturating_duration_since(times.started));
+        let finished = Finished { plugin: tool.plugin_name(), tool: tool.id(), outcome, queued, total };
+        self.metrics.call_finished(&finished, now);
+        self.event(kind(error), peer)
+            .text(Field::Tool, tool.id())
+            .maybe(Field::Plugin, tool.plugin_name())
+            .text(Field::Outcome, outcome)
+            .duration(total)
+            .text(Field::Call, call)
+            .maybe(Field::Trace, trace)
+            .write();
+        if error == Some(ErrorCode::QueueFull)
+            && let Some(dropped) = self.queue_full.pass(now)
+        {
+            events::Event::of(events::Kind::LimitHit)
+                .text(Field::Limit, "execution.queue")
+                .dropped(dropped)
+                .write();
+        }
+    }
+
+    /// An event of a call, with who asks.
+    fn event<'a>(&self, kind: events::Kind, peer: &'a Peer) -> events::Event<'a> {
+        events::Event::of(kind)
+            .text(Field::Caller, peer.caller.to_string())
+            .maybe(Field::Agent, peer.agent.as_deref())
+            .maybe(Field::Session, peer.session.as_ref().map(|session| session.short_id()))
     }
 }
 
-/// Waits for a call's end, and hands on its signs meanwhile: each one before the end itself.
+/// When a call was asked for, and when its turn came.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    started: Instant,
+    turn: Option<Instant>,
+}
+
+/// The event that a call's end is.
+fn kind(error: Option<ErrorCode>) -> events::Kind {
+    match error {
+        None => events::Kind::CallFinished,
+        Some(ErrorCode::PluginError) => events::Kind::CallFailed,
+        Some(ErrorCode::Timeout) => events::Kind::CallTimedOut,
+        Some(ErrorCode::Cancelled) => events::Kind::CallCancelled,
+        Some(ErrorCode::OutputTooLarge) => events::Kind::CallTooLarge,
+        Some(ErrorCode::StartFailed) => events::Kind::CallNotStarted,
+        Some(ErrorCode::InternalError) => events::Kind::CallLost,
+        Some(ErrorCode::InvalidArguments | ErrorCode::QueueFull) => events::Kind::CallRefused,
+    }
+}
+
+/// Whoever hears what a call says while it runs.
+struct Listeners<'a> {
+    events: Option<mpsc::Sender<Event>>,
+    log: Option<Speaker<'a>>,
+    reports_progress: bool,
+}
+
+impl Listeners<'_> {
+    async fn hear(&self, sign: Sign) {
+        let event = match sign {
+            Sign::Started => Event::Started,
+            Sign::Line(line) => match Progress::read(&line).filter(|_| self.reports_progress) {
+                Some(progress) => Event::Progress(progress),
+                None => {
+                    if let Some(log) = &self.log {
+                        log.say(&line, Instant::now());
+                    }
+                    Event::Line(line)
+                }
+            },
+        };
+        if let Some(events) = &self.events {
+            // Whoever no longer listens ends the call, if at all, by other means.
+            let _listening = events.send(event).await;
+        }
+    }
+}
+
+/// Waits for a call's end, and hands on its signs meanwhile: each one before the end itself. Returns with it how
+/// many lines did not reach the log.
 async fn beside<T>(
     running: impl Future<Output = T>,
     mut signs: mpsc::Receiver<Sign>,
-    events: mpsc::Sender<Event>,
-    reports_progress: bool,
-) -> T {
+    listeners: Listeners<'_>,
+) -> (T, u64) {
     tokio::pin!(running);
-    let event = |sign| match sign {
-        Sign::Started => Event::Started,
-        Sign::Line(line) => match Progress::read(&line).filter(|_| reports_progress) {
-            Some(progress) => Event::Progress(progress),
-            None => Event::Line(line),
-        },
-    };
-    // Whoever no longer listens ends the call, if at all, by other means.
-    loop {
+    let output = loop {
         tokio::select! {
-            output = &mut running => {
-                while let Ok(sign) = signs.try_recv() {
-                    let _listening = events.send(event(sign)).await;
-                }
-                return output;
-            }
-            Some(sign) = signs.recv() => {
-                let _listening = events.send(event(sign)).await;
-            }
+            output = &mut running => break output,
+            Some(sign) = signs.recv() => listeners.hear(sign).await,
         }
+    };
+    while let Ok(sign) = signs.try_recv() {
+        listeners.hear(sign).await;
     }
+    (output, listeners.log.map_or(0, Speaker::finish))
 }
 
 /// Anonymous callers take turns by session, since nothing else tells them apart.

@@ -9,6 +9,7 @@ pub(crate) mod lines;
 mod outbox;
 mod revision;
 mod running;
+mod said;
 mod session;
 mod sessions;
 
@@ -30,6 +31,7 @@ use jsonrpc::{
 pub(crate) use revision::{Claim, Revision};
 pub(crate) use running::Call;
 use running::Running;
+use said::Said;
 pub(crate) use session::{Listening, Session, Transport};
 use sessions::Sessions;
 
@@ -37,8 +39,9 @@ use crate::auth::Caller;
 use crate::catalog::{Catalog, CatalogHandle, Fields};
 use crate::config::Current;
 use crate::executor::{Executor, LaneCounts};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Moment};
 use crate::shutdown::Shutdown;
+use crate::throttle::Throttle;
 
 /// Letta and others read only the first page of a list: it holds this many tools.
 const PAGE: usize = 1_000;
@@ -71,12 +74,15 @@ pub(crate) struct Service {
     executor: Executor,
     sessions: Sessions,
     current: Current,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     shutdown: Shutdown,
     tasks: TaskTracker,
     ready: CancellationToken,
     calls: std::sync::atomic::AtomicU64,
     running: Running,
+    said: Said,
+    /// How often it is said that the queue is full.
+    queue_full: Throttle,
 }
 
 impl Service {
@@ -84,6 +90,7 @@ impl Service {
         catalog: CatalogHandle,
         executor: Executor,
         current: Current,
+        metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Self {
         Self {
@@ -91,12 +98,14 @@ impl Service {
             executor,
             sessions: Sessions::new(current.clone()),
             current,
-            metrics: Metrics::new(),
+            metrics,
             shutdown,
             tasks: TaskTracker::new(),
             ready: CancellationToken::new(),
             calls: 0.into(),
             running: Running::default(),
+            said: Said::default(),
+            queue_full: Throttle::new(1),
         }
     }
 
@@ -213,6 +222,31 @@ impl Service {
                 },
             }),
         }
+    }
+
+    /// Everything that is counted and measured, as Prometheus reads it.
+    pub(crate) fn figures(&self) -> String {
+        let catalog = self.catalog.snapshot();
+        let (plugins, counts, sessions) =
+            (catalog.plugin_counts(), self.executor.counts(), self.sessions.all());
+        let of = |transport| sessions.iter().filter(|session| session.transport() == transport).count();
+        self.metrics.render(&Moment {
+            running: counts.running,
+            waiting: counts.waiting,
+            processes: self.executor.processes(),
+            sessions: [
+                ("http", of(Transport::Http)),
+                ("sse", of(Transport::Sse)),
+                ("stdio", of(Transport::Stdio)),
+            ],
+            streams: sessions.iter().filter(|session| session.has_stream()).count(),
+            plugins: [
+                ("described", plugins.described),
+                ("failed", plugins.failed),
+                ("pending", plugins.pending),
+            ],
+            tools: catalog.tools().len(),
+        })
     }
 
     /// The catalog as one message, for `/sse` streams that open with it.

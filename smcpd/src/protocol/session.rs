@@ -12,6 +12,7 @@ use super::jsonrpc::Id;
 use super::outbox::Outbox;
 use super::revision::Revision;
 use crate::auth::Caller;
+use crate::events::{Event, Field, Kind};
 
 /// Requests of one session that may be in flight.
 const MOST_IN_FLIGHT: usize = 1_000;
@@ -134,7 +135,10 @@ impl Session {
     /// Sends a message on the session's stream, if one is open. A client that does not read is let go.
     pub(crate) fn send(&self, message: Bytes) {
         if self.listening.load(Ordering::Acquire) && self.outbox.push(message).is_err() {
-            tracing::warn!(session = %short(&self.id), "a client reads too slowly: its session is closed");
+            Event::of(Kind::LimitHit)
+                .text(Field::Limit, "sessions.outbox")
+                .text(Field::Session, self.short_id())
+                .write_as("a client reads too slowly: its session is closed");
             self.close();
         }
     }
@@ -202,6 +206,11 @@ impl Session {
 
     pub(crate) fn transport(&self) -> Transport {
         self.transport
+    }
+
+    /// Returns whether a stream reads the outbox.
+    pub(crate) fn has_stream(&self) -> bool {
+        self.listening.load(Ordering::Acquire)
     }
 
     /// Ends the session: its requests are cancelled and its stream ends.

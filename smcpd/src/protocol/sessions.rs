@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use super::session::{Session, Transport, short};
+use super::session::{Session, Transport};
 use crate::auth::Caller;
 use crate::config::Current;
+use crate::events::{Event, Field, Kind};
+use crate::throttle::Throttle;
 
 /// Every open session.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(crate) struct Sessions {
     open: RwLock<HashMap<Arc<str>, Arc<Session>>>,
     count: AtomicUsize,
     current: Current,
+    /// How often it is said that there are too many.
+    refusals: Throttle,
 }
 
 /// No more sessions can be opened.
@@ -26,7 +30,7 @@ pub(crate) struct TooManySessions {
 
 impl Sessions {
     pub(crate) fn new(current: Current) -> Self {
-        Self { open: RwLock::default(), count: AtomicUsize::new(0), current }
+        Self { open: RwLock::default(), count: AtomicUsize::new(0), current, refusals: Throttle::new(1) }
     }
 
     /// Opens a session with an id of 128 bits from the operating system.
@@ -34,6 +38,10 @@ impl Sessions {
         let limits = &self.current.get().sessions;
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= limits.max {
+            drop(open);
+            if let Some(dropped) = self.refusals.pass(Instant::now()) {
+                Event::of(Kind::LimitHit).text(Field::Limit, "sessions.max").dropped(dropped).write();
+            }
             return Err(TooManySessions { most: limits.max });
         }
         let mut random = [0u8; 16];
@@ -43,7 +51,7 @@ impl Sessions {
         open.insert(id, Arc::clone(&session));
         self.count.store(open.len(), Ordering::Relaxed);
         drop(open);
-        tracing::debug!(session = %short(session.id()), ?transport, "a session opened");
+        told(Kind::SessionOpened, &session);
         Ok(session)
     }
 
@@ -60,7 +68,7 @@ impl Sessions {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         if open.remove(session.id()).is_some() {
             self.count.store(open.len(), Ordering::Relaxed);
-            tracing::debug!(session = %short(session.id()), "a session closed");
+            told(Kind::SessionClosed, session);
         }
     }
 
@@ -82,6 +90,14 @@ impl Sessions {
             }
         }
     }
+}
+
+fn told(kind: Kind, session: &Session) {
+    Event::of(kind)
+        .text(Field::Session, session.short_id())
+        .text(Field::Transport, session.transport().to_string())
+        .text(Field::Caller, session.caller().to_string())
+        .write();
 }
 
 #[cfg(test)]

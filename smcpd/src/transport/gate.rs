@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -11,6 +12,12 @@ use serde_json::json;
 use super::{Ends, HEALTH, reply};
 use crate::auth::{AuthError, Caller};
 use crate::config::Config;
+use crate::events::{Event, Field, Kind};
+use crate::metrics::Reason;
+use crate::throttle::Throttle;
+
+/// Refusals of one kind that are told of in a second.
+const TOLD: u32 = 5;
 
 /// The decisions at the door.
 #[derive(Debug)]
@@ -27,6 +34,51 @@ pub(super) enum Refused {
     Host(String),
     Origin(String),
     Key(AuthError),
+}
+
+impl Refused {
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Self::TooLarge { .. } => Reason::BodyTooLarge,
+            Self::Host(_) => Reason::Host,
+            Self::Origin(_) => Reason::Origin,
+            Self::Key(AuthError::Missing) => Reason::KeyMissing,
+            Self::Key(AuthError::Wrong) => Reason::KeyWrong,
+        }
+    }
+
+    /// The event that it is, and its place among the throttles.
+    fn kind(&self) -> (Kind, usize) {
+        match self {
+            Self::Key(AuthError::Wrong) => (Kind::KeyWrong, 0),
+            Self::Key(AuthError::Missing) => (Kind::KeyMissing, 1),
+            Self::TooLarge { .. } | Self::Host(_) | Self::Origin(_) => (Kind::RequestRefused, 2),
+        }
+    }
+}
+
+/// Tells the log of refusals, a few a second of each kind: whoever is refused decides how many there are.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    throttles: [Throttle; 3],
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self { throttles: [(); 3].map(|()| Throttle::new(TOLD)) }
+    }
+}
+
+impl Refusals {
+    pub(super) fn tell(&self, refused: &Refused, peer: Option<SocketAddr>, now: Instant) {
+        let (kind, place) = refused.kind();
+        let Some(dropped) = self.throttles[place].pass(now) else { return };
+        Event::of(kind)
+            .text(Field::Reason, refused.reason().as_str())
+            .maybe(Field::Peer, peer.map(|peer| peer.to_string()))
+            .dropped(dropped)
+            .write();
+    }
 }
 
 impl IntoResponse for Refused {

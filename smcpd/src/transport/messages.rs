@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{Doors, agent, events, is_json, reply};
 use crate::auth::Caller;
+use crate::metrics::Reason;
 use crate::protocol::jsonrpc::{self, Frame, INVALID_REQUEST, Message, RpcError, SESSION_NOT_FOUND};
 use crate::protocol::{Peer, Revision, Service, Session, Transport};
 
@@ -53,7 +54,10 @@ pub(super) async fn stream(
     }
     let session = match doors.service.sessions().open(Transport::Sse, caller) {
         Ok(session) => session,
-        Err(error) => return reply::unavailable(&error.to_string()),
+        Err(error) => {
+            doors.service.metrics().refused(Reason::TooManySessions);
+            return reply::unavailable(&error.to_string());
+        }
     };
     let manifest = match query.manifest.as_deref() {
         Some("true" | "1") => true,

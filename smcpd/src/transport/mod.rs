@@ -13,6 +13,7 @@ mod streamable;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -27,10 +28,12 @@ pub(crate) use stdio::serve as serve_stdio;
 
 use crate::config::Current;
 use crate::protocol::Service;
-use gate::Gate;
+use gate::{Gate, Refusals};
 
 /// The one route that needs no key and is answered before the daemon is ready.
 const HEALTH: &str = "/health";
+/// Needs a key where there are keys, and is answered before the daemon is ready too.
+const METRICS: &str = "/metrics";
 
 /// What the routes share.
 #[derive(Debug, Clone)]
@@ -40,6 +43,7 @@ struct Doors {
     /// Made of a configuration, and made again once there is a newer one.
     gate: Arc<Mutex<Arc<Gate>>>,
     address: SocketAddr,
+    refusals: Arc<Refusals>,
 }
 
 impl Doors {
@@ -64,7 +68,13 @@ struct Ends {
 /// Builds the routes; every one of them stands behind the gate.
 pub(crate) fn router(service: Arc<Service>, current: Current, address: SocketAddr) -> Router {
     let gate = Gate::new(current.get(), address);
-    let doors = Doors { service, current, gate: Arc::new(Mutex::new(Arc::new(gate))), address };
+    let doors = Doors {
+        service,
+        current,
+        gate: Arc::new(Mutex::new(Arc::new(gate))),
+        address,
+        refusals: Arc::default(),
+    };
     Router::new()
         .route("/mcp", any(streamable::endpoint))
         .route("/sse", get(messages::stream).fallback(sse_is_a_stream))
@@ -72,6 +82,7 @@ pub(crate) fn router(service: Arc<Service>, current: Current, address: SocketAdd
         .route("/messages/", any(messages::post))
         .route("/message", any(messages::post))
         .route(HEALTH, get(health).fallback(only_get))
+        .route(METRICS, get(metrics).fallback(only_get))
         .fallback(nothing_here)
         .layer(axum::middleware::from_fn_with_state(doors.clone(), pass_the_gate))
         // The gate has a limit of its own, which answers in JSON and before the body is read.
@@ -84,13 +95,18 @@ async fn pass_the_gate(State(doors): State<Doors>, mut request: Request, next: N
     let admitted = doors.gate().admit(&request);
     match admitted {
         Ok(caller) => {
-            if request.uri().path() != HEALTH {
+            if ![HEALTH, METRICS].contains(&request.uri().path()) {
                 doors.service.until_ready().await;
             }
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(refused) => refused.into_response(),
+        Err(refused) => {
+            doors.service.metrics().refused(refused.reason());
+            let peer = request.extensions().get::<Ends>().map(|ends| ends.peer);
+            doors.refusals.tell(&refused, peer, Instant::now());
+            refused.into_response()
+        }
     }
 }
 
@@ -98,6 +114,11 @@ async fn health(State(doors): State<Doors>) -> Response {
     let health = doors.service.health();
     let status = if health.status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     reply::json(status, &health.body)
+}
+
+async fn metrics(State(doors): State<Doors>) -> Response {
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], doors.service.figures()).into_response()
 }
 
 /// Old clients that try Streamable HTTP first fall back on this answer.
@@ -117,7 +138,7 @@ async fn only_get() -> Response {
 async fn nothing_here(method: Method) -> Response {
     let body = json!({
         "error": "not_found",
-        "message": format!("nothing answers {method} here: the routes are `/mcp`, `/sse`, `/messages/` and `/health`"),
+        "message": format!("nothing answers {method} here: the routes are `/mcp`, `/sse`, `/messages/`, `/health` and `/metrics`"),
     });
     reply::json(StatusCode::NOT_FOUND, &body)
 }

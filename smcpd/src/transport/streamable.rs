@@ -16,6 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Doors, agent, events, is_json, reply, text};
 use crate::auth::Caller;
+use crate::metrics::Reason;
 use crate::protocol::jsonrpc::{self, Frame, INVALID_REQUEST, Message, RpcError, SESSION_NOT_FOUND};
 use crate::protocol::{
     Claim, Listening, Peer, Revision, Session, Transport, internal_error, unsupported_version,
@@ -164,7 +165,10 @@ fn has_requests(frame: &Frame) -> bool {
 async fn initialize(doors: &Doors, caller: Caller, agent: Option<String>, frame: Frame) -> Response {
     let session = match doors.service.sessions().open(Transport::Http, caller.clone()) {
         Ok(session) => session,
-        Err(error) => return reply::unavailable(&error.to_string()),
+        Err(error) => {
+            doors.service.metrics().refused(Reason::TooManySessions);
+            return reply::unavailable(&error.to_string());
+        }
     };
     let revision = session.revision();
     let peer = Peer { session: Some(Arc::clone(&session)), revision, caller, agent };

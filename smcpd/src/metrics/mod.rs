@@ -1,14 +1,24 @@
-//! Counters of what the daemon has done; read by the built-in `health` tool, by `/health` and by `smcpctl top`.
+//! Counters of what the daemon has done; read by the built-in `health` tool, by `/health`, by `/metrics` and by `smcpctl top`.
+
+mod exposition;
+mod process;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+pub(crate) use exposition::{Finished, Moment, Reason, Rescan};
+
+use exposition::Exposition;
+
 /// Calls of one tool that are remembered one by one.
 const LATEST: usize = 256;
 /// Tools that are remembered; the one that was called longest ago makes room.
 const TOOLS: usize = 1_000;
+
+/// The outcome of a call that did what it should.
+pub(crate) const OK: &str = "ok";
 
 /// Counts since the start; each is only ever added to.
 #[derive(Debug)]
@@ -17,6 +27,7 @@ pub(crate) struct Metrics {
     calls_ok: AtomicU64,
     calls_failed: AtomicU64,
     tools: Mutex<HashMap<String, Latest>>,
+    exposition: Exposition,
 }
 
 /// The latest calls of one tool.
@@ -53,11 +64,14 @@ impl Metrics {
             calls_ok: AtomicU64::new(0),
             calls_failed: AtomicU64::new(0),
             tools: Mutex::default(),
+            exposition: Exposition::new(),
         }
     }
 
     /// Counts one finished call.
-    pub(crate) fn call_finished(&self, tool: &str, ok: bool, now: Instant, took: Duration) {
+    pub(crate) fn call_finished(&self, call: &Finished<'_>, now: Instant) {
+        let (tool, ok, took) = (call.tool, call.outcome == OK, call.total);
+        self.exposition.call_finished(call);
         let counter = if ok { &self.calls_ok } else { &self.calls_failed };
         counter.fetch_add(1, Ordering::Relaxed);
         let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,6 +91,24 @@ impl Metrics {
             latest.ended.pop_front();
         }
         latest.ended.push_back((now, took));
+    }
+
+    pub(crate) fn refused(&self, reason: Reason) {
+        self.exposition.refused(reason);
+    }
+
+    pub(crate) fn rescanned(&self, rescan: Rescan) {
+        self.exposition.rescanned(rescan);
+    }
+
+    /// Counts lines of plugins that did not reach the log.
+    pub(crate) fn lines_dropped(&self, count: u64) {
+        self.exposition.lines_dropped(count);
+    }
+
+    /// Writes everything as Prometheus reads it.
+    pub(crate) fn render(&self, moment: &Moment) -> String {
+        self.exposition.render(moment)
     }
 
     /// Returns how each tool has done, the one with most calls in the last minute first.
@@ -121,15 +153,21 @@ impl Latest {
 mod tests {
     use super::*;
 
+    fn finished(tool: &str, ok: bool, total: Duration) -> Finished<'_> {
+        let outcome = if ok { OK } else { "plugin_error" };
+        Finished { plugin: Some("a"), tool, outcome, queued: None, total }
+    }
+
     #[test]
     fn figures_are_of_the_latest_calls_and_the_busiest_tool_comes_first() {
         let metrics = Metrics::new();
         let start = Instant::now();
         for number in 1..=100 {
-            metrics.call_finished("a.b", number % 10 != 0, start, Duration::from_millis(number));
+            let took = Duration::from_millis(number);
+            metrics.call_finished(&finished("a.b", number % 10 != 0, took), start);
         }
         let later = start + Duration::from_secs(61);
-        metrics.call_finished("c.d", true, later, Duration::from_millis(5));
+        metrics.call_finished(&finished("c.d", true, Duration::from_millis(5)), later);
         let milliseconds = |figures: &ToolFigures| (figures.p50.as_millis(), figures.p95.as_millis());
         let [one, other] = &metrics.tools(later)[..] else { panic!("two tools") };
         assert_eq!((one.tool.as_str(), one.calls, one.last_minute, milliseconds(one)), ("c.d", 1, 1, (5, 5)));
@@ -144,7 +182,7 @@ mod tests {
         let start = Instant::now();
         for number in 0..TOOLS + 5 {
             let ended = start + Duration::from_secs(number as u64);
-            metrics.call_finished(&format!("t.{number}"), true, ended, Duration::ZERO);
+            metrics.call_finished(&finished(&format!("t.{number}"), true, Duration::ZERO), ended);
         }
         let tools = metrics.tools(start);
         assert_eq!(tools.len(), TOOLS);

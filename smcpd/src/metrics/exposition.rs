@@ -1,0 +1,329 @@
+//! What Prometheus reads at `/metrics`: counters, histograms and, at the moment of asking, the state of things.
+//!
+//! Every set of labels is closed or bounded: plugins and tools come from the catalog, and those that are one too
+//! many are counted as `other`.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::process;
+
+/// Tools that have labels of their own.
+const TOOLS: usize = 1_000;
+/// Plugins that have histograms of their own, of which each has many lines.
+const PLUGINS: usize = 100;
+const OTHER: &str = "other";
+/// From a command that says `--version` to one that builds a kernel.
+const SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0, 300.0];
+
+type Real = Gauge<f64, std::sync::atomic::AtomicU64>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    plugin: String,
+    tool: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PluginLabel {
+    plugin: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TransportLabel {
+    transport: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+/// A finished call, as it is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Finished<'a> {
+    /// `None` is a tool of the daemon's own.
+    pub(crate) plugin: Option<&'a str>,
+    pub(crate) tool: &'a str,
+    pub(crate) outcome: &'static str,
+    /// `None` where its turn never came.
+    pub(crate) queued: Option<Duration>,
+    pub(crate) total: Duration,
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    BodyTooLarge,
+    Host,
+    Origin,
+    KeyMissing,
+    KeyWrong,
+    TooManySessions,
+    UnknownTool,
+}
+
+/// What came of a rescan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rescan {
+    Same,
+    Changed,
+    Failed,
+}
+
+/// The state of things at the moment of asking.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) running: usize,
+    pub(crate) waiting: usize,
+    pub(crate) processes: usize,
+    /// By transport.
+    pub(crate) sessions: [(&'static str, usize); 3],
+    pub(crate) streams: usize,
+    /// By state.
+    pub(crate) plugins: [(&'static str, usize); 3],
+    pub(crate) tools: usize,
+}
+
+impl Reason {
+    const ALL: [Self; 7] = [
+        Self::BodyTooLarge,
+        Self::Host,
+        Self::Origin,
+        Self::KeyMissing,
+        Self::KeyWrong,
+        Self::TooManySessions,
+        Self::UnknownTool,
+    ];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::BodyTooLarge => "body_too_large",
+            Self::Host => "host",
+            Self::Origin => "origin",
+            Self::KeyMissing => "key_missing",
+            Self::KeyWrong => "key_wrong",
+            Self::TooManySessions => "too_many_sessions",
+            Self::UnknownTool => "unknown_tool",
+        }
+    }
+}
+
+impl Rescan {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Changed => "changed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+type Histograms = Family<PluginLabel, Histogram, fn() -> Histogram>;
+
+fn histogram() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+/// Everything that is counted for `/metrics`.
+#[derive(Debug)]
+pub(super) struct Exposition {
+    registry: Registry,
+    known: Mutex<Known>,
+    calls: Family<CallLabels, Counter>,
+    queue: Histograms,
+    run: Histograms,
+    total: Histograms,
+    refused: Family<ReasonLabel, Counter>,
+    rescans: Family<OutcomeLabel, Counter>,
+    dropped: Counter,
+    running: Gauge,
+    waiting: Gauge,
+    processes: Gauge,
+    sessions: Family<TransportLabel, Gauge>,
+    streams: Gauge,
+    plugins: Family<StateLabel, Gauge>,
+    tools: Gauge,
+    resident: Gauge,
+    descriptors: Gauge,
+    started: Real,
+}
+
+/// Names that have labels of their own.
+#[derive(Debug, Default)]
+struct Known {
+    plugins: BTreeSet<String>,
+    tools: BTreeSet<String>,
+}
+
+impl Exposition {
+    pub(super) fn new() -> Self {
+        let mut new = Self {
+            registry: Registry::default(),
+            known: Mutex::default(),
+            calls: Family::default(),
+            queue: Family::new_with_constructor(histogram),
+            run: Family::new_with_constructor(histogram),
+            total: Family::new_with_constructor(histogram),
+            refused: Family::default(),
+            rescans: Family::default(),
+            dropped: Counter::default(),
+            running: Gauge::default(),
+            waiting: Gauge::default(),
+            processes: Gauge::default(),
+            sessions: Family::default(),
+            streams: Gauge::default(),
+            plugins: Family::default(),
+            tools: Gauge::default(),
+            resident: Gauge::default(),
+            descriptors: Gauge::default(),
+            started: Real::default(),
+        };
+        let all = &mut new.registry;
+        all.register("smcp_calls", "Calls that ended, by plugin, tool and outcome", new.calls.clone());
+        all.register("smcp_call_queue_seconds", "How long calls waited for their turn", new.queue.clone());
+        all.register("smcp_call_run_seconds", "How long calls ran once it was their turn", new.run.clone());
+        all.register("smcp_call_seconds", "How long calls took from request to result", new.total.clone());
+        all.register("smcp_requests_refused", "Requests that were refused, by reason", new.refused.clone());
+        all.register(
+            "smcp_rescans",
+            "Looks at the plugins directory, by what came of them",
+            new.rescans.clone(),
+        );
+        all.register(
+            "smcp_plugin_lines_dropped",
+            "Lines on stderr of plugins that were too many for the log",
+            new.dropped.clone(),
+        );
+        all.register("smcp_calls_running", "Calls that run", new.running.clone());
+        all.register("smcp_calls_waiting", "Calls that wait for their turn", new.waiting.clone());
+        all.register("smcp_plugin_processes", "Processes of plugins that live", new.processes.clone());
+        all.register("smcp_sessions", "Sessions that are open, by transport", new.sessions.clone());
+        all.register("smcp_streams", "Sessions whose client listens on a stream", new.streams.clone());
+        all.register("smcp_plugins", "Plugins by state", new.plugins.clone());
+        all.register("smcp_tools", "Tools that can be called", new.tools.clone());
+        all.register("process_resident_memory_bytes", "Memory of the daemon", new.resident.clone());
+        all.register("process_open_fds", "Open file descriptors of the daemon", new.descriptors.clone());
+        all.register(
+            "process_start_time_seconds",
+            "When the daemon was started, in seconds since 1970",
+            new.started.clone(),
+        );
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        new.started.set(since.as_secs_f64());
+        // A rate over a counter that is not there yet misses its first step.
+        for reason in Reason::ALL {
+            new.refused.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc_by(0);
+        }
+        for rescan in [Rescan::Same, Rescan::Changed, Rescan::Failed] {
+            new.rescans.get_or_create(&OutcomeLabel { outcome: rescan.as_str() }).inc_by(0);
+        }
+        new
+    }
+
+    pub(super) fn call_finished(&self, call: &Finished<'_>) {
+        let name = call.plugin.unwrap_or("smcp");
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let plugin = bounded(&mut known.plugins, name, PLUGINS);
+        let tool = bounded(&mut known.tools, call.tool, TOOLS);
+        drop(known);
+        // A plugin that has no histograms of its own is not named in calls either.
+        let labels = CallLabels { plugin: plugin.clone(), tool, outcome: call.outcome };
+        self.calls.get_or_create(&labels).inc();
+        let label = PluginLabel { plugin };
+        if let Some(queued) = call.queued {
+            self.queue.get_or_create(&label).observe(queued.as_secs_f64());
+            self.run.get_or_create(&label).observe(call.total.saturating_sub(queued).as_secs_f64());
+        }
+        self.total.get_or_create(&label).observe(call.total.as_secs_f64());
+    }
+
+    pub(super) fn refused(&self, reason: Reason) {
+        self.refused.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc();
+    }
+
+    pub(super) fn rescanned(&self, rescan: Rescan) {
+        self.rescans.get_or_create(&OutcomeLabel { outcome: rescan.as_str() }).inc();
+    }
+
+    pub(super) fn lines_dropped(&self, count: u64) {
+        self.dropped.inc_by(count);
+    }
+
+    /// Writes everything in Prometheus' text format, version 0.0.4.
+    pub(super) fn render(&self, moment: &Moment) -> String {
+        let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.running.set(whole(moment.running));
+        self.waiting.set(whole(moment.waiting));
+        self.processes.set(whole(moment.processes));
+        for (transport, count) in moment.sessions {
+            self.sessions.get_or_create(&TransportLabel { transport }).set(whole(count));
+        }
+        self.streams.set(whole(moment.streams));
+        for (state, count) in moment.plugins {
+            self.plugins.get_or_create(&StateLabel { state }).set(whole(count));
+        }
+        self.tools.set(whole(moment.tools));
+        let figures = process::read();
+        self.resident.set(whole(figures.resident));
+        self.descriptors.set(whole(figures.descriptors));
+        let mut written = String::new();
+        // A `String` takes whatever is written.
+        let _never = text::encode(&mut written, &self.registry);
+        plain(&written)
+    }
+}
+
+fn bounded(known: &mut BTreeSet<String>, name: &str, most: usize) -> String {
+    if known.contains(name) {
+        return name.to_owned();
+    }
+    if known.len() >= most {
+        return OTHER.to_owned();
+    }
+    known.insert(name.to_owned());
+    name.to_owned()
+}
+
+/// From OpenMetrics to the older format that every collector reads: a counter is described under its full name,
+/// and the end is not marked.
+fn plain(open: &str) -> String {
+    let counters: BTreeSet<&str> =
+        open.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut plain = String::with_capacity(open.len());
+    for line in open.lines() {
+        let mut words = line.splitn(4, ' ');
+        let described = match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("EOF"), _, _) => continue,
+            (Some("#"), Some(what), Some(name), Some(rest)) if counters.contains(name) => {
+                Some(format!("# {what} {name}_total {rest}"))
+            }
+            _ => None,
+        };
+        plain.push_str(described.as_deref().unwrap_or(line));
+        plain.push('\n');
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests;
