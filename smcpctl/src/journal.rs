@@ -27,9 +27,12 @@ pub(crate) struct Journal {
     lines: BufReader<ChildStdout>,
 }
 
-/// Returns whether the records of the daemon at `socket` are to be sought in the journal.
+/// Returns whether the records of the daemon at `socket` are in the journal, and the journal is ours to read.
 pub(crate) fn has_records_of(socket: &Path) -> bool {
-    is_system(socket) && Path::new(JOURNAL).exists()
+    // One that may not be read looks just like an empty one, and would be followed for ever.
+    is_system(socket)
+        && Path::new(JOURNAL).exists()
+        && Journal::open(What::Logs, &Filter::default(), 1, false).is_some_and(|mut it| it.next().is_some())
 }
 
 fn is_system(socket: &Path) -> bool {

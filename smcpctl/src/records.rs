@@ -22,11 +22,14 @@ pub(crate) async fn audit(daemon: &mut Daemon, which: &Records) -> Result<Exit, 
     show(daemon, What::Changes, which).await
 }
 
-/// The journal knows what was before the daemon was started; where it says nothing (it may not be ours to read, or
-/// the daemon logs elsewhere) the daemon has its latest.
+/// The journal knows what was before the daemon was started; where it has nothing for us (it may not be ours to read,
+/// or the daemon logs elsewhere) the daemon has its latest.
 async fn show(daemon: &mut Daemon, what: What, which: &Records) -> Result<Exit, Failure> {
     let filter = filter(which, SystemTime::now());
-    if journal::has_records_of(daemon.client.path()) && from_journal(daemon.json, what, &filter, which)? {
+    if journal::has_records_of(daemon.client.path())
+        && let Some(journal) = Journal::open(what, &filter, which.lines, which.follow)
+    {
+        from_journal(journal, daemon.json, what, &filter, which)?;
         return Ok(Exit::Ok);
     }
     let (lines, follow) = (which.lines, which.follow);
@@ -50,13 +53,16 @@ async fn show(daemon: &mut Daemon, what: What, which: &Records) -> Result<Exit, 
     }
 }
 
-/// Shows what the journal has; `false` where it has nothing.
-fn from_journal(json: bool, what: What, filter: &Filter, which: &Records) -> Result<bool, Failure> {
-    let Some(mut journal) = Journal::open(what, filter, which.lines, which.follow) else { return Ok(false) };
+/// Shows what the journal has.
+fn from_journal(
+    mut journal: Journal,
+    json: bool,
+    what: What,
+    filter: &Filter,
+    which: &Records,
+) -> Result<(), Failure> {
     let mut latest = VecDeque::new();
-    let mut any = false;
     while let Some(entry) = journal.next() {
-        any = true;
         let line = match what {
             What::Logs => {
                 Some(journal::log(&entry)).filter(|record| filter.has_log(record)).map(|it| log_as(&it, json))
@@ -68,7 +74,7 @@ fn from_journal(json: bool, what: What, filter: &Filter, which: &Records) -> Res
         let Some(line) = line else { continue };
         if which.follow {
             if !print_on(&line)? {
-                return Ok(true);
+                return Ok(());
             }
             continue;
         }
@@ -82,7 +88,7 @@ fn from_journal(json: bool, what: What, filter: &Filter, which: &Records) -> Res
             break;
         }
     }
-    Ok(any)
+    Ok(())
 }
 
 fn filter(which: &Records, now: SystemTime) -> Filter {

@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     PluginUnlinked,
     PluginChanged,
     PluginFailed,
+    PluginDrifted,
     PluginSaid,
     CallFinished,
     CallFailed,
@@ -63,6 +64,7 @@ pub(crate) enum Field {
     Outcome,
     DurationUs,
     Trace,
+    Arguments,
     Reason,
     Peer,
     Limit,
@@ -96,6 +98,7 @@ const CALL: &[Field] = &[
     Field::Agent,
     Field::Session,
     Field::Trace,
+    Field::Arguments,
 ];
 const SESSION: &[Field] = &[Field::Session, Field::Transport, Field::Caller];
 const REFUSED: &[Field] = &[Field::Reason, Field::Peer, Field::Dropped];
@@ -115,7 +118,7 @@ use Priority::{Debug as Quiet, Error, Info, Notice, Warning};
 
 /// Every kind, in the order of [`Kind`].
 #[rustfmt::skip]
-pub(crate) static ENTRIES: [Entry; 26] = [
+pub(crate) static ENTRIES: [Entry; 27] = [
     entry(Kind::Starting, "starting", "d4fec5f0a0e045f299925ca2587a9176", Info, "starting", &[Field::Version]),
     entry(Kind::Ready, "ready", "54839fd6b37946f48db2f5229304dceb", Info, "ready", &[Field::Version, Field::Address, Field::DurationUs]),
     entry(Kind::Stopping, "stopping", "a72f80b42bc742ebb74bcc2656b5144e", Info, "stopping", &[]),
@@ -126,6 +129,7 @@ pub(crate) static ENTRIES: [Entry; 26] = [
     entry(Kind::PluginUnlinked, "plugin-unlinked", "f0a6f9255e904e77bdf627355aa3d635", Info, "a plugin is gone", &[Field::Plugin]),
     entry(Kind::PluginChanged, "plugin-changed", "08dbac4f868b49538e3fde1cdde4447e", Info, "a plugin was described anew", &[Field::Plugin, Field::Tools]),
     entry(Kind::PluginFailed, "plugin-failed", "4bad4065acaa46c28b3270d06100f406", Warning, "a plugin cannot be described", &[Field::Plugin, Field::Reason]),
+    entry(Kind::PluginDrifted, "plugin-drifted", "8bc3f8211d35470fb34582bb8594d3e9", Notice, "the files of a plugin are not those that were last served", &[Field::Plugin]),
     entry(Kind::PluginSaid, "plugin-said", "70d3696f23e14e9f8100223a85681fce", Quiet, "", &[Field::Plugin, Field::Tool, Field::Call, Field::Dropped]),
     entry(Kind::CallFinished, "call-finished", "fe74631ae37b411cb2e711fb5e34de40", Info, "call finished", CALL),
     entry(Kind::CallFailed, "call-failed", "c7e71a3baaeb4f4499d5c59c1ce66214", Info, "call finished", CALL),
@@ -159,7 +163,7 @@ pub(crate) fn is_debug_heard() -> bool {
 
 impl Field {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Version,
         Self::Address,
         Self::Plugin,
@@ -173,6 +177,7 @@ impl Field {
         Self::Outcome,
         Self::DurationUs,
         Self::Trace,
+        Self::Arguments,
         Self::Reason,
         Self::Peer,
         Self::Limit,
@@ -279,6 +284,7 @@ impl<'a> Event<'a> {
                     caller = self.text_of(Field::Caller),
                     agent = self.text_of(Field::Agent),
                     trace = self.text_of(Field::Trace),
+                    arguments = self.text_of(Field::Arguments),
                     limit = self.text_of(Field::Limit),
                     reason = self.text_of(Field::Reason),
                     peer = self.text_of(Field::Peer),

@@ -8,6 +8,7 @@ ACTIVATE_PROGRAM is that program, ACTIVATE_DIR a directory for Unix sockets, ACT
 import os
 import socket
 import sys
+import time
 
 names = []
 sockets = []
@@ -30,5 +31,11 @@ for at, number in enumerate(moved):
     os.dup2(number, 3 + at, inheritable=True)
 os.closerange(3 + len(moved), 100)
 os.environ.update(LISTEN_FDS=str(len(names)), LISTEN_FDNAMES=":".join(names), LISTEN_PID=str(os.getpid()))
+# Sockets that are the service manager's stay open when the daemon has ended.
+daemon = os.getpid()
+if os.fork() == 0:
+    while os.getppid() == daemon:
+        time.sleep(0.05)
+    os._exit(0)
 program = os.environ["ACTIVATE_PROGRAM"]
 os.execv(program, [program] + sys.argv[1:])

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use serde_json::json;
-use smcp_test_support::{Setup, root};
+use smcp_test_support::{Setup, root, until};
 
 use crate::smcpd;
 
@@ -45,6 +45,29 @@ fn sockets_are_taken_by_name_in_any_order_and_outlive_the_daemon() {
     let mut daemon = daemon;
     assert!(daemon.ended().success());
     assert_eq!(std::fs::metadata(path).unwrap().ino(), inode, "the file is systemd's");
+}
+
+#[test]
+fn who_comes_while_the_daemon_stops_waits_for_the_next_one() {
+    use std::io::{ErrorKind, Read, Write};
+
+    let daemon = activated("http").plugins(&["worker"]).start();
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| daemon.call("worker.sleep", json!({"seconds": 3})));
+        until("the call runs", || daemon.get("/health", &[]).text().contains("\"running\":1").then_some(()));
+        daemon.signal(rustix::process::Signal::TERM);
+        daemon.notified("EXTEND_TIMEOUT_USEC=");
+        let mut late = std::net::TcpStream::connect(daemon.address()).unwrap();
+        late.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        late.set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+        let nothing = late.read(&mut [0; 1]).unwrap_err();
+        assert_eq!(
+            nothing.kind(),
+            ErrorKind::WouldBlock,
+            "it is in the queue of the socket, which is systemd's"
+        );
+        assert_eq!(call.join().unwrap()["structuredContent"]["slept"], 3.0);
+    });
 }
 
 #[test]

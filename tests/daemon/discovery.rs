@@ -80,6 +80,17 @@ fn bad_plugins_are_listed_with_their_reasons_and_harm_no_neighbour() {
 }
 
 #[test]
+fn a_contract_stands_whatever_the_program_does_when_it_is_asked_for_help() {
+    let daemon = smcpd()
+        .plugins(&["contract_only", "contract_no_help"])
+        .config("[plugins]\ndescribe_timeout = 1\nstartup_wait = 30\n")
+        .start();
+    assert_eq!(names(&daemon), ["health", "contract_no_help__ping", "contract_only__ping"]);
+    assert_eq!(daemon.call("contract_only.ping", json!({}))["content"][0]["text"], "pong");
+    assert_eq!(daemon.call("contract_no_help.ping", json!({}))["content"][0]["text"], "pong");
+}
+
+#[test]
 fn a_latecomer_joins_by_a_new_catalog_and_the_next_start_knows_it() {
     let setup = smcpd().plugins(&["slow_start", "demo_math"]).config("[plugins]\nstartup_wait = 1\n");
     let path = setup.path().to_owned();
@@ -224,7 +235,18 @@ fn before_the_first_catalog_health_says_so_and_clients_wait() {
     let mut setup = smcpd().plugins(&["slow_start"]).config("[plugins]\nstartup_wait = 20\n");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     setup = setup.without_port().environment("MCP_PORT", &free.port().to_string());
+    let socket = setup.path().join("runtime/smcp/control.sock");
     std::thread::scope(|scope| {
+        let operator = scope.spawn(move || {
+            use std::io::{BufRead, Write};
+            let mut stream =
+                until("there is a socket", || std::os::unix::net::UnixStream::connect(&socket).ok());
+            stream
+                .write_all(b"{\"request\":\"call\",\"tool\":\"slow_start.ping\",\"arguments\":{}}\n")
+                .unwrap();
+            let mut lines = std::io::BufReader::new(stream).lines();
+            lines.nth(1).unwrap().unwrap()
+        });
         let early = scope.spawn(move || {
             let mut connection = until("the port is open", || {
                 std::net::TcpStream::connect(free).is_ok().then(|| smcp_test_support::Connection::open(free))
@@ -235,6 +257,8 @@ fn before_the_first_catalog_health_says_so_and_clients_wait() {
         });
         let daemon = setup.start();
         let (health, list) = early.join().unwrap();
+        let called = operator.join().unwrap();
+        assert!(called.contains("\"isError\":false"), "{called}");
         assert_eq!((health.status, health.json()["status"].clone()), (503, json!("starting")));
         assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 2);
         assert_eq!(daemon.get("/health", &[]).status, 200);

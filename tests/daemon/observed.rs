@@ -18,10 +18,13 @@ fn figures_count_calls_and_stand_behind_the_gate() {
         "smcp_calls_total{plugin=\"demo_text\",tool=\"demo_text.echo\",outcome=\"ok\"} 1",
         "smcp_requests_refused_total{reason=\"key_missing\"} 1",
         "smcp_plugins{state=\"described\"} 1",
+        "smcp_starts_total{start=\"cold\"} 1",
         "smcp_call_run_seconds_count{plugin=\"demo_text\"} 1",
     ] {
         assert!(figures.lines().any(|found| found == line), "{line}: {figures}");
     }
+    let cpu = figures.lines().find_map(|line| line.strip_prefix("process_cpu_seconds_total "));
+    assert!(cpu.unwrap().parse::<f64>().unwrap() >= 0.0);
     assert_eq!(daemon.get("/metrics", &[key, ("Host", "evil.example")]).status, 403);
 }
 
@@ -52,9 +55,36 @@ fn a_call_is_an_event_with_its_trace_and_its_plugins_words_are_logged_at_debug()
     ] {
         assert_eq!(failed[field], value, "{failed}");
     }
+    let arguments = failed["arguments"].as_str().unwrap();
+    assert!(arguments.starts_with("message=") && arguments.contains(" style=8 sha256:"), "{arguments}");
+    assert!(!arguments.contains("oh"), "{arguments}");
     let said = until("the line is logged", || event("plugin-said"));
     assert_eq!((&said["message"], &said["call"]), (&json!("oh\\u{1b}[2J no"), &failed["call"]));
     for name in ["starting", "ready", "plugin-linked"] {
         assert!(event(name).is_some(), "{name}");
     }
+}
+
+#[test]
+fn a_plugin_that_changed_while_nobody_watched_is_told_of_once() {
+    let cache = tempfile::tempdir().unwrap();
+    let plugin = tempfile::tempdir().unwrap();
+    let program = plugin.path().join("cli");
+    let write = |text: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::write(&program, format!("#!/bin/sh\necho '{{\"commands\": [{{\"name\": \"{text}\"}}]}}'\n"))
+            .unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let drifts = || {
+        let setup = smcpd().environment("XDG_CACHE_HOME", cache.path().to_str().unwrap());
+        std::os::unix::fs::symlink(plugin.path(), setup.path().join("plugins/mine")).unwrap();
+        let daemon = setup.start();
+        let log = daemon.log();
+        log.lines().filter(|line| line.contains("\"plugin-drifted\"") && line.contains("\"mine\"")).count()
+    };
+    write("one");
+    assert_eq!((drifts(), drifts()), (0, 0));
+    write("other");
+    assert_eq!((drifts(), drifts()), (1, 0));
 }

@@ -140,8 +140,13 @@ impl Describer {
         }
         if let Some(found) = from_file.map(Ok).or_else(|| said.contract()) {
             let mut description = found?;
-            if said.parser().is_none() {
-                said = self.ask(plugin, environment, &["--help"], true).await?;
+            // The contract says all that is needed. A parser only adds to it: a program that can have none is not
+            // asked, and whatever becomes of the asking, the contract stands.
+            if said.parser().is_none()
+                && plugin.may_have_parser()
+                && let Ok(helped) = self.ask(plugin, environment, &["--help"], true).await
+            {
+                said = helped;
             }
             if let Some(parser) = said.parser() {
                 facts::enrich(&mut description, parser);

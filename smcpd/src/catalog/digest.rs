@@ -17,20 +17,30 @@ const MOST_FILES: usize = 2_000;
 const DEEPEST: usize = 8;
 const MOST_BYTES: u64 = 16 << 20;
 
-/// Returns the digest in hexadecimal. Files that cannot be read count by their name.
+/// Returns the digest in hexadecimal: that of the plugin's files, and behind a hyphen that of what reads and runs
+/// them. Files that cannot be read count by their name.
 pub(crate) fn of(plugin: &Located) -> String {
     let mut hash = Sha256::new();
-    hash.update(GENERATION.to_le_bytes());
-    hash.update(env!("CARGO_PKG_VERSION"));
     let mut budget = MOST_BYTES;
     for file in files(&plugin.directory) {
         field(&mut hash, file.as_os_str().as_encoded_bytes());
         contents(&mut hash, &file, &mut budget);
     }
+    let mut around = Sha256::new();
+    around.update(GENERATION.to_le_bytes());
+    around.update(env!("CARGO_PKG_VERSION"));
     // An interpreter is too large to read; replacing it changes what its stat says.
-    field(&mut hash, plugin.program.as_os_str().as_encoded_bytes());
-    stat(&mut hash, &plugin.program);
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    field(&mut around, plugin.program.as_os_str().as_encoded_bytes());
+    stat(&mut around, &plugin.program);
+    let hexadecimal =
+        |hash: Sha256| hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("{}-{}", hexadecimal(hash), hexadecimal(around))
+}
+
+/// Returns whether two digests are of the same files, whatever reads and runs them.
+pub(super) fn same_files(one: &str, other: &str) -> bool {
+    let files = |digest: &str| digest.split_once('-').map(|(files, _)| files.to_owned());
+    files(one) == files(other)
 }
 
 /// Returns the files that count, sorted; some may not exist.

@@ -24,7 +24,7 @@ use super::transitions::transitions;
 use super::watch::Watch;
 use super::{Catalog, Plugin, PluginState, digest, python};
 use crate::config::{Config, Current};
-use crate::events::{Event, Field};
+use crate::events::{Event, Field, Kind};
 use crate::executor::Executor;
 use crate::metrics::{Metrics, Rescan};
 
@@ -393,8 +393,12 @@ pub(super) async fn describe(
         })
     };
     let (mut located, mut digest) = look().await.map_err(|error| error.to_string())??;
+    let is_watched = known.before.is_some();
     if let Some(before) = known.before.filter(|before| before.is_of(&located, &digest)) {
         return Ok(before);
+    }
+    if !is_watched && known.store.is_some_and(|store| store.had_other_files(name, &digest)) {
+        Event::of(Kind::PluginDrifted).text(Field::Plugin, name).write();
     }
     let environment = |declared: &[&str]| {
         Environment::choose(std::env::vars_os(), settings.plugins.environment, declared, &granted.environment)

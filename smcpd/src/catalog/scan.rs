@@ -20,6 +20,14 @@ pub(crate) struct Located {
     pub(crate) prefix: Vec<OsString>,
 }
 
+impl Located {
+    /// Returns whether this is Python, whose parsers can be looked into.
+    pub(crate) fn may_have_parser(&self) -> bool {
+        !self.prefix.is_empty()
+            || matches!(first_line(&self.program), Ok(Some(line)) if line.contains("python"))
+    }
+}
+
 /// The interpreters that a plugin may be run with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Interpreters<'a> {

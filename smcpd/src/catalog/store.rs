@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::digest;
 use super::model::Description;
 
 #[derive(Serialize, Deserialize)]
@@ -28,10 +29,18 @@ impl Store {
         self.directory.join(format!("{plugin}.json"))
     }
 
+    fn entry(&self, plugin: &str) -> Option<Entry> {
+        serde_json::from_slice(&fs::read(self.path(plugin)).ok()?).ok()
+    }
+
     pub(crate) fn load(&self, plugin: &str, digest: &str) -> Option<Description> {
-        let text = fs::read(self.path(plugin)).ok()?;
-        let entry: Entry = serde_json::from_slice(&text).ok()?;
+        let entry = self.entry(plugin)?;
         (entry.digest == digest).then_some(entry.description)
+    }
+
+    /// Returns whether the plugin had other files when it was last described.
+    pub(crate) fn had_other_files(&self, plugin: &str, digest: &str) -> bool {
+        self.entry(plugin).is_some_and(|entry| !digest::same_files(&entry.digest, digest))
     }
 
     /// Keeps a description; failing to is a slower start next time, and one line in the log.
@@ -59,8 +68,11 @@ mod tests {
         let description = Description { title: Some("t".to_owned()), ..Description::default() };
         assert_eq!(store.load("p", "1"), None);
         store.save("p", "1", &description);
-        assert_eq!(store.load("p", "1"), Some(description));
+        assert_eq!(store.load("p", "1").as_ref(), Some(&description));
         assert_eq!(store.load("p", "2"), None);
+        store.save("p", "files-1", &description);
+        assert!(!store.had_other_files("p", "files-2") && store.had_other_files("p", "others-1"));
+        assert!(!store.had_other_files("q", "files-1"));
         fs::write(store.path("p"), b"{\"digest\": \"1\"").unwrap();
         assert_eq!(store.load("p", "1"), None);
         Store::new(Path::new("/proc/nowhere")).save("p", "1", &Description::default());

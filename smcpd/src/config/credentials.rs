@@ -64,7 +64,7 @@ pub(super) fn read(directory: Option<OsString>) -> Result<Credentials, ConfigErr
             }
             Purpose::Unclear => {
                 return Err(ConfigError::Refused(format!(
-                    "the credential `{name}` is for nobody: write `smcp.plugin.NAME.VARIABLE`"
+                    "the credential `{name}` is for nobody: write `smcp.key`, `smcp.key.ANYTHING` or `smcp.plugin.NAME.VARIABLE`"
                 )));
             }
         }
@@ -76,7 +76,10 @@ fn purpose(name: &str) -> Purpose {
     if name == "smcp.key" || name.starts_with("smcp.key.") {
         return Purpose::Keys;
     }
-    let Some(rest) = name.strip_prefix("smcp.plugin.") else { return Purpose::Other };
+    if !name.starts_with("smcp.") {
+        return Purpose::Other;
+    }
+    let Some(rest) = name.strip_prefix("smcp.plugin.") else { return Purpose::Unclear };
     // A plugin's name has no dot, and a variable has none in practice.
     match rest.split_once('.') {
         Some((plugin, variable)) if !plugin.is_empty() && !variable.is_empty() && !variable.contains('=') => {
@@ -105,7 +108,7 @@ mod tests {
             ("smcp.plugin..X", Purpose::Unclear),
             ("smcp.plugin.x.", Purpose::Unclear),
             ("smcp.plugin.x.A=B", Purpose::Unclear),
-            ("smcp.keys", Purpose::Other),
+            ("smcp.keys", Purpose::Unclear),
             ("tls.pem", Purpose::Other),
         ] {
             assert_eq!(purpose(name), expected, "{name}");

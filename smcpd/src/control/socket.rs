@@ -196,6 +196,11 @@ async fn converse(stream: Stream, access: Access, control: &Control) -> Result<(
     }
 }
 
+/// Who asks before there is a catalog would hear that there is no such tool, and waits instead.
+fn needs_catalog(request: &Request) -> bool {
+    matches!(request, Request::Tools | Request::Call { .. } | Request::Plugins | Request::Plugin { .. })
+}
+
 /// Carries out one request, and returns the last reply to it. Dropping the future ends what it waits for.
 async fn answer(
     control: &Control,
@@ -203,6 +208,9 @@ async fn answer(
     request: Request,
     output: &mut Output,
 ) -> Result<Reply, WireError> {
+    if needs_catalog(&request) {
+        control.service.until_ready().await;
+    }
     Ok(match request {
         Request::Health => control.health(),
         Request::Tools => control.tools(),

@@ -149,6 +149,7 @@ async fn daemon(
     let (executor_pulse, heart) = pulse("executor");
     let executor = Executor::start(reload::limits(&config), heart).map_err(start("executor"))?;
     let mut pulses = vec![executor_pulse];
+    let door_is_ours = inherited.http.is_none();
     // Bound before anything is described: a client that comes early waits instead of being refused.
     let (listener, sockets) = match flags.stdio {
         true => (None, None),
@@ -219,7 +220,7 @@ async fn daemon(
     tasks.spawn(watch::feed_watchdog(pulses, shutdown.clone()));
     tokio::select! {
         _ = is_ready => {}
-        () = shutdown.draining() => {}
+        () = shutdown.asked() => {}
     }
     service.set_ready();
     let line = service.status_line();
@@ -230,12 +231,17 @@ async fn daemon(
         .maybe(Field::Address, address.map(|address| address.to_string()))
         .duration(started.elapsed())
         .write_as(&format!("ready: {line}"));
-    let mut result = Ok(());
+    let mut ended = None;
     tokio::select! {
-        () = shutdown.draining() => {}
+        () = shutdown.asked() => {}
         _ = &mut signals => {}
         // stdin ended, and what was asked has been answered.
-        ended = &mut door => result = flatten(ended),
+        how = &mut door => ended = Some(how),
+    }
+    if !door_is_ours {
+        // Who comes from here on waits for the next daemon. Who is here already may not have been heard yet.
+        shutdown.close();
+        tokio::time::sleep(LAST_WORDS).await;
     }
     let (drain, grace) = (current.get().execution.drain, current.get().execution.grace);
     tokio::select! {
@@ -245,14 +251,21 @@ async fn daemon(
         // Never the first to end: it only asks for time.
         () = async { watch::extend(drain, grace).await; std::future::pending().await } => {}
     }
-    if !door.is_finished() {
-        result = flatten(door.await);
+    shutdown.close();
+    if ended.is_none() {
+        // Every answer is on its way; a client that does not take its own is not waited for.
+        ended = tokio::time::timeout(PATIENCE, &mut door).await.ok();
     }
+    shutdown.end_now();
+    let ended = match ended {
+        Some(ended) => ended,
+        None => door.await,
+    };
     signals.abort();
     tasks.close();
     tasks.wait().await;
     Event::of(Kind::Stopped).write();
-    result
+    flatten(ended)
 }
 
 /// Takes the socket that was passed to us where it is the one that the configuration means, or else binds one.
@@ -275,6 +288,12 @@ fn flatten(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result
     }
 }
 
+/// How long an answer that is ready may take to leave.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// How long a request on a connection that is open already may take to arrive once the door is closed.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Refuses new work, lets running work finish, ends what is left: in this order, each with a deadline.
 async fn stop(
     service: &Service,
@@ -289,14 +308,11 @@ async fn stop(
     describing.cancel();
     executor.stop(Instant::now() + drain, shutdown.ending()).await;
     service.tasks().close();
-    // Every call has ended, so every answer is on its way; a client that does not take it is not waited for.
-    let answered = tokio::time::timeout(std::time::Duration::from_secs(2), service.tasks().wait());
+    let answered = tokio::time::timeout(PATIENCE, service.tasks().wait());
     let _in_time = answered.await;
     for session in service.sessions().all() {
         service.sessions().close(&session);
     }
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    shutdown.end_now();
 }
 
 /// The first SIGTERM or SIGINT asks for a stop, the second one ends it at once. SIGHUP reads the configuration and
@@ -326,10 +342,10 @@ async fn heed_signals(shutdown: Shutdown, reloads: Reloads, rescans: Rescans) {
                 continue;
             }
         }
-        if shutdown.is_draining() {
+        if shutdown.is_asked() {
             shutdown.end_now();
         } else {
-            shutdown.drain();
+            shutdown.ask();
         }
     }
 }

@@ -24,6 +24,9 @@ const OTHER: &str = "other";
 /// From a command that says `--version` to one that builds a kernel.
 const SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0, 300.0];
 
+/// A program that was started from nothing.
+const COLD: StartLabel = StartLabel { start: "cold" };
+
 type Real = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,6 +39,11 @@ struct CallLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PluginLabel {
     plugin: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StartLabel {
+    start: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -150,6 +158,7 @@ pub(super) struct Exposition {
     registry: Registry,
     known: Mutex<Known>,
     calls: Family<CallLabels, Counter>,
+    starts: Family<StartLabel, Counter>,
     queue: Histograms,
     run: Histograms,
     total: Histograms,
@@ -163,6 +172,7 @@ pub(super) struct Exposition {
     streams: Gauge,
     plugins: Family<StateLabel, Gauge>,
     tools: Gauge,
+    cpu: Counter<f64, std::sync::atomic::AtomicU64>,
     resident: Gauge,
     descriptors: Gauge,
     started: Real,
@@ -181,6 +191,7 @@ impl Exposition {
             registry: Registry::default(),
             known: Mutex::default(),
             calls: Family::default(),
+            starts: Family::default(),
             queue: Family::new_with_constructor(histogram),
             run: Family::new_with_constructor(histogram),
             total: Family::new_with_constructor(histogram),
@@ -194,12 +205,18 @@ impl Exposition {
             streams: Gauge::default(),
             plugins: Family::default(),
             tools: Gauge::default(),
+            cpu: Counter::default(),
             resident: Gauge::default(),
             descriptors: Gauge::default(),
             started: Real::default(),
         };
         let all = &mut new.registry;
         all.register("smcp_calls", "Calls that ended, by plugin, tool and outcome", new.calls.clone());
+        all.register(
+            "smcp_starts",
+            "Programs of plugins that were started for a call, by how",
+            new.starts.clone(),
+        );
         all.register("smcp_call_queue_seconds", "How long calls waited for their turn", new.queue.clone());
         all.register("smcp_call_run_seconds", "How long calls ran once it was their turn", new.run.clone());
         all.register("smcp_call_seconds", "How long calls took from request to result", new.total.clone());
@@ -221,6 +238,7 @@ impl Exposition {
         all.register("smcp_streams", "Sessions whose client listens on a stream", new.streams.clone());
         all.register("smcp_plugins", "Plugins by state", new.plugins.clone());
         all.register("smcp_tools", "Tools that can be called", new.tools.clone());
+        all.register("process_cpu_seconds", "Time on processors that the daemon took", new.cpu.clone());
         all.register("process_resident_memory_bytes", "Memory of the daemon", new.resident.clone());
         all.register("process_open_fds", "Open file descriptors of the daemon", new.descriptors.clone());
         all.register(
@@ -234,6 +252,7 @@ impl Exposition {
         for reason in Reason::ALL {
             new.refused.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc_by(0);
         }
+        new.starts.get_or_create(&COLD).inc_by(0);
         for rescan in [Rescan::Same, Rescan::Changed, Rescan::Failed] {
             new.rescans.get_or_create(&OutcomeLabel { outcome: rescan.as_str() }).inc_by(0);
         }
@@ -251,6 +270,7 @@ impl Exposition {
         self.calls.get_or_create(&labels).inc();
         let label = PluginLabel { plugin };
         if let Some(queued) = call.queued {
+            self.starts.get_or_create(&COLD).inc();
             self.queue.get_or_create(&label).observe(queued.as_secs_f64());
             self.run.get_or_create(&label).observe(call.total.saturating_sub(queued).as_secs_f64());
         }
@@ -284,6 +304,7 @@ impl Exposition {
         }
         self.tools.set(whole(moment.tools));
         let figures = process::read();
+        self.cpu.inc_by((figures.cpu - self.cpu.get()).max(0.0));
         self.resident.set(whole(figures.resident));
         self.descriptors.set(whole(figures.descriptors));
         let mut written = String::new();

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::jsonrpc::{INVALID_PARAMS, RpcError};
+use super::noted::noted;
 use super::said::Speaker;
 use super::{Peer, Service, read};
 use crate::catalog::{self, CallContext, ErrorCode, Kind, Plugin, Progress, Tool, ToolOutput};
@@ -138,7 +139,8 @@ impl Service {
         };
         let outcome = output.as_ref().map_or(Some(ErrorCode::InvalidArguments), |output| output.error);
         let trace = asked.traceparent.and_then(events::trace_of);
-        self.note(tool, &id, peer, outcome, Times { started, turn: live.started() }, trace);
+        let said = (trace, noted(asked.arguments));
+        self.note(tool, &id, peer, outcome, Times { started, turn: live.started() }, said);
         output
     }
 
@@ -180,7 +182,7 @@ impl Service {
         peer: &Peer,
         error: Option<ErrorCode>,
         times: Times,
-        trace: Option<&str>,
+        (trace, arguments): (Option<&str>, Option<String>),
     ) {
         let now = Instant::now();
         let outcome = error.map_or(metrics::OK, ErrorCode::as_str);
@@ -195,6 +197,7 @@ impl Service {
             .duration(total)
             .text(Field::Call, call)
             .maybe(Field::Trace, trace)
+            .maybe(Field::Arguments, arguments)
             .write();
         if error == Some(ErrorCode::QueueFull)
             && let Some(dropped) = self.queue_full.pass(now)

@@ -6,6 +6,7 @@
 mod calls;
 pub(crate) mod jsonrpc;
 pub(crate) mod lines;
+mod noted;
 mod outbox;
 mod revision;
 mod running;

@@ -59,8 +59,8 @@ impl Listener {
         self.address
     }
 
-    /// Serves until everything is to end. While the daemon drains, idle connections are closed and the routes
-    /// refuse new work in words.
+    /// Serves until the door is closed and whoever came in has been answered, or until everything is to end. While
+    /// the daemon drains, idle connections are closed and the routes refuse new work in words.
     pub(crate) async fn serve(
         self,
         router: Router,
@@ -74,7 +74,7 @@ impl Listener {
             let (slot, accepted) = tokio::select! {
                 accepted = accept(&self.listener, &slots) => accepted,
                 () = heart.beat() => continue,
-                () = shutdown.ending() => break,
+                () = shutdown.closed() => break,
             };
             match accepted {
                 Ok((stream, peer)) => {
@@ -91,7 +91,12 @@ impl Listener {
         }
         drop(self.listener);
         connections.close();
-        connections.wait().await;
+        loop {
+            tokio::select! {
+                () = connections.wait() => return,
+                () = heart.beat() => {}
+            }
+        }
     }
 }
 
@@ -130,7 +135,15 @@ async fn connection(
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     // One that comes during the drain is there to be told so.
-    let mut draining = shutdown.is_draining();
+    let comes_late = shutdown.is_draining();
+    let leaving = async {
+        tokio::select! {
+            () = shutdown.draining(), if !comes_late => {}
+            () = shutdown.closed() => {}
+        }
+    };
+    tokio::pin!(leaving);
+    let mut is_leaving = false;
     loop {
         tokio::select! {
             result = connection.as_mut() => {
@@ -139,8 +152,8 @@ async fn connection(
                 }
                 return;
             }
-            () = shutdown.draining(), if !draining => {
-                draining = true;
+            () = leaving.as_mut(), if !is_leaving => {
+                is_leaving = true;
                 connection.as_mut().graceful_shutdown();
             }
             () = shutdown.ending() => return,

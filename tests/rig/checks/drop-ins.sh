@@ -1,31 +1,10 @@
 #!/bin/bash
 # In a booted systemd with python3 and polkitd: each drop-in opens what it says, and it was closed before.
-#
-#   RUNNER run [--env SMCP_UNACTIVATED=1] drop-ins.sh smcp_VERSION_ARCH.deb
-#
-# SMCP_UNACTIVATED as for package.sh. Last line: `N passed, N failed`.
-set -u
-passed=0 failed=0
+. /rig/lib.sh
 
-is() {
-    if [[ $2 == "$3" ]]; then
-        passed=$((passed + 1))
-        echo "ok     $1"
-    else
-        failed=$((failed + 1))
-        printf 'FAILED %s:\n  found    %s\n  expected %s\n' "$1" "$2" "$3"
-    fi
-}
-
-cd "$(dirname "$0")" || exit 1
 directory=/etc/systemd/system/smcpd.service.d
 drop_ins=/usr/share/doc/smcp/drop-ins
 mkdir -p $directory
-if [[ -n ${SMCP_UNACTIVATED:-} ]]; then
-    systemctl mask smcpd-http.socket >/dev/null 2>&1
-    export SMCP_SOCKET=/run/smcp/daemon/control.sock
-    printf '[Service]\nWatchdogSec=0\nSystemCallFilter=@chown\n' >$directory/00-check.conf
-fi
 printf '[Service]\nTimeoutStopSec=5\n[Unit]\nStartLimitIntervalSec=0\n' >$directory/01-check.conf
 dpkg -i smcp_*.deb >/tmp/said 2>&1 || cat /tmp/said
 
@@ -126,5 +105,4 @@ else
 fi
 is "each drop-in was tried" "$(cd $drop_ins && echo *.conf)" \
     "docker.conf home.conf jit.conf limits.conf network.conf proc.conf rawnet.conf sandbox.conf write.conf"
-echo "$passed passed, $failed failed"
-[[ $failed == 0 ]]
+finish

@@ -1,58 +1,16 @@
 #!/bin/bash
 # In a booted systemd: what the deb does when it is installed, upgraded, removed and purged.
 #
-#   RUNNER run [--env SMCP_UNACTIVATED=1] package.sh smcp_VERSION-1_ARCH.deb [smcp_VERSION-2_ARCH.deb]
-#
-# The second package is an upgrade; without it the first is taken apart and given a higher revision.
-# SMCP_UNACTIVATED: for a smcpd that knows no socket activation: it binds by itself, so the socket units are masked.
-# Last line: `N passed, N failed`.
-set -u
-passed=0 failed=0
+# The package is taken apart and given a higher version to upgrade to.
+. /rig/lib.sh
 
-# is WHAT FOUND EXPECTED
-is() {
-    if [[ $2 == "$3" ]]; then
-        passed=$((passed + 1))
-        echo "ok     $1"
-    else
-        failed=$((failed + 1))
-        printf 'FAILED %s:\n  found    %s\n  expected %s\n' "$1" "$2" "$3"
-    fi
-}
-
-# quietly COMMAND...: prints its exit status; what it said is shown where that is not 0.
-quietly() {
-    local status=0
-    "$@" >/tmp/said 2>&1 || status=$?
-    [[ $status == 0 ]] || sed 's/^/  | /' /tmp/said >&2
-    echo $status
-}
-
-on_one_line() { tr '\n' ' ' | sed 's/ $//'; }
-property() { systemctl show --property "$2" --value "$1"; }
 units="smcpd.service smcpd.socket smcpd-call.socket smcpd-http.socket"
 # shellcheck disable=SC2086 # they are words
 states() { systemctl "$1" $units 2>/dev/null | on_one_line; }
 
-cd "$(dirname "$0")" || exit 1
-debs=(smcp_*.deb)
-first=${debs[0]}
-export DEBIAN_FRONTEND=noninteractive
+first=$(echo smcp_*.deb)
 all_active="active active active active" all_enabled="enabled enabled enabled enabled"
 stat_of() { stat -c '%U:%G %a' "$@" 2>&1 | on_one_line; }
-# Python is recommended, not needed: where the machine has none, the plugin is a shell program.
-tool=demo_text.echo
-has_python=$(command -v python3)
-
-if [[ -n ${SMCP_UNACTIVATED:-} ]]; then
-    systemctl mask smcpd-http.socket >/dev/null 2>&1
-    export SMCP_SOCKET=/run/smcp/daemon/control.sock
-    # Feeding the watchdog came with activation, and the sockets it makes are given to a group.
-    mkdir -p /etc/systemd/system/smcpd.service.d
-    printf '[Service]\nWatchdogSec=0\nSystemCallFilter=@chown\n' >/etc/systemd/system/smcpd.service.d/00-check.conf
-    all_active="active active active inactive" all_enabled="enabled enabled enabled masked"
-    echo "note: smcpd-http.socket is masked, and the control socket is the daemon's own"
-fi
 
 is "the package installs" "$(quietly dpkg -i "$first")" 0
 is "its units are enabled" "$(states is-enabled)" "$all_enabled"
@@ -94,50 +52,40 @@ esac
 P
 chmod 755 /srv/greeter/cli
 mkdir -p /home/someone
-if [[ -z $has_python ]]; then
-    tool=greeter.echo
-    echo "note: there is no python3 here: greeter, a shell program, stands in for demo_text"
-fi
 is "an operator links a plugin" "$(quietly smcpctl plugin link /srv/greeter)" 0
-is "a tool answers" "$(smcpctl call "$tool" message=hi 2>&1 | grep -o '"message": "hi"')" '"message": "hi"'
+is "a tool answers" "$(smcpctl call demo_text.echo message=hi 2>&1 | grep -o '"message": "hi"')" '"message": "hi"'
 is "a plugin can do no more than it may" "$(smcpctl call greeter.probe 2>&1)" "as smcp in /var/lib/smcp/state/greeter"
-if [[ -z ${SMCP_UNACTIVATED:-} ]]; then
-    useradd --create-home operator && usermod -aG smcp-admin operator
-    useradd --create-home agent && usermod -aG smcp-call agent
-    is "a member of smcp-admin administers" "$(runuser -u operator -- smcpctl health)" ok
-    is "a member of smcp-call calls" "$(runuser -u agent -- smcpctl call "$tool" message=hi 2>&1 | grep -c '"hi"')" 1
-    is "and administers nothing" "$(runuser -u agent -- smcpctl reload >/dev/null 2>&1; echo $?)" 5
-    is "a reload is waited for" "$(quietly systemctl reload smcpd)" 0
-    echo 'nonsense = 1' >>/etc/smcp/smcpd.toml
-    is "a broken configuration fails the reload" "$(systemctl reload smcpd >/dev/null 2>&1; echo $?)" 1
-    is "and the daemon goes on" "$(systemctl is-active smcpd) $(smcpctl health)" "active ok"
-    sed -i '$d' /etc/smcp/smcpd.toml
-fi
+useradd --create-home alice && usermod -aG smcp-admin alice
+useradd --create-home agent && usermod -aG smcp-call agent
+is "a member of smcp-admin administers" "$(runuser -u alice -- smcpctl health)" ok
+is "a member of smcp-call calls" "$(runuser -u agent -- smcpctl call demo_text.echo message=hi 2>&1 | grep -c '"hi"')" 1
+is "and administers nothing" "$(runuser -u agent -- smcpctl reload >/dev/null 2>&1; echo $?)" 5
+is "a reload is waited for" "$(quietly systemctl reload smcpd)" 0
+echo 'nonsense = 1' >>/etc/smcp/smcpd.toml
+is "a broken configuration fails the reload" "$(systemctl reload smcpd >/dev/null 2>&1; echo $?)" 1
+is "and the daemon goes on" "$(systemctl is-active smcpd) $(smcpctl health)" "active ok"
+sed -i '$d' /etc/smcp/smcpd.toml
 printf '[execution]\ntimeout = 77\n' >/etc/smcp/smcpd.toml.new
 cat /etc/smcp/smcpd.toml.new >/etc/smcp/smcpd.toml
 rm /etc/smcp/smcpd.toml.new
 rm /var/lib/smcp/plugins/demo_math
 
-if [[ ${#debs[@]} == 1 ]]; then
-    dpkg-deb -R "$first" /tmp/again
-    sed -i 's/^Version: \(.*\)$/Version: \1+upgrade/' /tmp/again/DEBIAN/control
-    quietly dpkg-deb -b /tmp/again upgrade.deb >/dev/null
-    second=upgrade.deb
-else
-    second=${debs[1]}
-fi
-main=$(property smcpd MainPID)
+dpkg-deb -R "$first" /tmp/again
+sed -i 's/^Version: \(.*\)$/Version: \1+upgrade/' /tmp/again/DEBIAN/control
+quietly dpkg-deb -b /tmp/again upgrade.deb >/dev/null
+second=upgrade.deb
+main=$(property MainPID)
 since=$(date "+%F %T"); sleep 1
 is "an upgrade installs" "$(quietly dpkg -i --force-confold "$second")" 0
 is "it is another version" "$(dpkg-query -W -f '${Version}' smcp | grep -cF "$(dpkg-deb -f "$second" Version)")" 1
-is "the upgrade restarted the daemon" "$([[ $(property smcpd MainPID) != "$main" ]] && systemctl is-active smcpd)" active
+is "the upgrade restarted the daemon" "$([[ $(property MainPID) != "$main" ]] && systemctl is-active smcpd)" active
 is "once" "$(journalctl -u smcpd --no-pager -o cat --since "$since" | grep -c "^Started ")" 1
 is "it kept the configuration and its rights" "$(grep -c 'timeout = 77' /etc/smcp/smcpd.toml) $(stat_of /etc/smcp/smcpd.toml)" \
     "1 root:smcp 640"
 is "it kept the links, and brought none back" "$(cd /var/lib/smcp/plugins && echo *)" "demo_text greeter"
 is "it kept the plugins' state" "$(stat_of /var/lib/smcp/state/greeter)" "smcp:smcp 700"
 is "the new configuration holds" "$(smcpctl config show | grep -c '^execution.timeout.77')" 1
-is "a tool answers still" "$(smcpctl call "$tool" message=hi 2>&1 | grep -c '"hi"')" 1
+is "a tool answers still" "$(smcpctl call demo_text.echo message=hi 2>&1 | grep -c '"hi"')" 1
 is "what was enabled is" "$(states is-enabled)" "$all_enabled"
 
 is "the package is removed" "$(quietly dpkg -r smcp)" 0
@@ -152,7 +100,6 @@ is "and runs as before" "$(states is-active) $(cd /var/lib/smcp/plugins && echo 
 is "the package is purged" "$(quietly dpkg -P smcp)" 0
 is "the purge says what it kept" "$(grep '^smcp: ' /tmp/said)" "smcp: kept /var/lib/smcp/plugins: what is linked there is yours"
 rm -rf /etc/systemd/system/smcpd.service.d
-[[ -z ${SMCP_UNACTIVATED:-} ]] || systemctl unmask smcpd-http.socket >/dev/null 2>&1
 systemctl daemon-reload
 is "only the operator's links are left" \
     "$(find /etc /var/lib /var/cache /run /usr -xdev -name '*smcp*' -not -path '/var/lib/dpkg/*' -not -path '/run/systemd/*' | on_one_line)" /var/lib/smcp
@@ -161,5 +108,4 @@ is "the operator's files are untouched" "$(ls /srv/greeter)" cli
 is "the system user stays, as is Debian's practice" "$(id -nu smcp)" smcp
 is "no unit failed" "$(systemctl --failed --no-legend)" ""
 
-echo "$passed passed, $failed failed"
-[[ $failed == 0 ]]
+finish

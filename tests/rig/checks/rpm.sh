@@ -1,40 +1,10 @@
 #!/bin/bash
 # In a booted systemd: what the rpm's scriptlets do when it is installed, upgraded and erased, by Debian's rpm.
-#
-#   RUNNER run [--env SMCP_UNACTIVATED=1] rpm.sh smcp-VERSION.x86_64.rpm
-#
-# SMCP_UNACTIVATED as for package.sh. Last line: `N passed, N failed`.
-set -u
-passed=0 failed=0
+. /rig/lib.sh
 
-is() {
-    if [[ $2 == "$3" ]]; then
-        passed=$((passed + 1))
-        echo "ok     $1"
-    else
-        failed=$((failed + 1))
-        printf 'FAILED %s:\n  found    %s\n  expected %s\n' "$1" "$2" "$3"
-    fi
-}
-quietly() {
-    local status=0
-    "$@" >/tmp/said 2>&1 || status=$?
-    [[ $status == 0 ]] || sed 's/^/  | /' /tmp/said >&2
-    echo $status
-}
-on_one_line() { tr '\n' ' ' | sed 's/ $//'; }
-
-cd "$(dirname "$0")" || exit 1
 packages=(smcp-*.rpm)
 package=${packages[0]}
 active="active active active active"
-if [[ -n ${SMCP_UNACTIVATED:-} ]]; then
-    systemctl mask smcpd-http.socket >/dev/null 2>&1
-    export SMCP_SOCKET=/run/smcp/daemon/control.sock
-    mkdir -p /etc/systemd/system/smcpd.service.d
-    printf '[Service]\nWatchdogSec=0\nSystemCallFilter=@chown\n' >/etc/systemd/system/smcpd.service.d/00-check.conf
-    active="active active active inactive"
-fi
 states() { systemctl is-active smcpd.service smcpd.socket smcpd-call.socket smcpd-http.socket 2>/dev/null | on_one_line; }
 
 is "the package installs" "$(quietly rpm -i --nodeps "$package")" 0
@@ -59,5 +29,4 @@ is "and restarts the daemon" "$([[ $(systemctl show -P MainPID smcpd) != "$main"
 is "the package is erased" "$(quietly rpm -e --nodeps smcp)" 0
 is "nothing of it runs" "$(states) $(ps -u smcp -o pid= | wc -l)" "inactive inactive inactive inactive 0"
 is "the operator's link is left, and the package's is not" "$(cd /var/lib/smcp/plugins && echo *)" greeter
-echo "$passed passed, $failed failed"
-[[ $failed == 0 ]]
+finish
