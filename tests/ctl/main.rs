@@ -254,7 +254,7 @@ fn a_bare_name_links_a_plugin_that_came_with_us() {
     fs::create_dir_all(prefix.join("share/smcp/plugins")).unwrap();
     symlink(root().join("plugins/demo_text"), prefix.join("share/smcp/plugins/demo_text")).unwrap();
     let program = prefix.join("bin/smcpctl");
-    fs::copy(env!("CARGO_BIN_EXE_smcpctl"), &program).unwrap();
+    smcp_test_support::copy_program(env!("CARGO_BIN_EXE_smcpctl"), &program);
     let link = |name: &str| {
         let mut command = Command::new(&program);
         command.arg("--socket").arg(socket(&daemon)).args(["plugin", "link", name]);

@@ -227,7 +227,7 @@ fn without_smcpd_it_says_what_is_missing() {
     let alone = Alone::new();
     alone.fixture("shapes");
     let copy = alone.path().join("smcpctl");
-    fs::copy(env!("CARGO_BIN_EXE_smcpctl"), &copy).unwrap();
+    smcp_test_support::copy_program(env!("CARGO_BIN_EXE_smcpctl"), &copy);
     let output = Command::new(&copy)
         .args(["plugin", "check", "shapes"])
         .current_dir(alone.path())

@@ -209,7 +209,7 @@ fn a_plugin_that_cannot_start_is_start_failed() {
     let link = daemon.path().join("plugins/bash_tool");
     let copy = daemon.path().join("copy");
     fs::create_dir(&copy).unwrap();
-    fs::copy(link.join("cli"), copy.join("cli")).unwrap();
+    smcp_test_support::copy_program(link.join("cli"), copy.join("cli"));
     let other = smcpd();
     std::os::unix::fs::symlink(&copy, other.path().join("plugins/moved")).unwrap();
     let other = other.start();

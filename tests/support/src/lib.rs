@@ -39,6 +39,15 @@ pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Copies a program that is run afterwards.
+///
+/// By another process: what a thread of ours has open for writing, a program that another thread starts may hold open
+/// a moment longer, and the kernel runs no file that is open for writing.
+pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let copied = Command::new("cp").args(["-p", "--"]).arg(from.as_ref()).arg(to.as_ref()).status();
+    assert!(copied.expect("there is cp").success());
+}
+
 /// Returns the root of the work tree.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the tree is there")
