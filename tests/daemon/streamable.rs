@@ -32,13 +32,19 @@ fn each_revision_is_agreed_to_and_the_stateless_one_never_is() {
     );
     let reply = daemon.post("/mcp", &[BOTH], &asked);
     assert_eq!(reply.json()["result"]["protocolVersion"], "2025-11-25");
-    let stateless = daemon.post(
-        "/mcp",
-        &[BOTH, ("MCP-Protocol-Version", "2026-07-28")],
-        &request(1, "server/discover", json!({})),
-    );
-    assert_eq!((stateless.status, stateless.json()["error"]["code"].as_i64()), (400, Some(-32022)));
-    assert_eq!(stateless.json()["error"]["data"]["supported"][0], "2025-11-25");
+    let discover = |version: &str| {
+        let meta = json!({"_meta": {
+            "io.modelcontextprotocol/protocolVersion": version,
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }});
+        let headers = [BOTH, ("MCP-Protocol-Version", version), ("Mcp-Method", "server/discover")];
+        daemon.post("/mcp", &headers, &request(1, "server/discover", meta))
+    };
+    let unknown = discover("2099-01-01");
+    assert_eq!((unknown.status, unknown.json()["error"]["code"].as_i64()), (400, Some(-32022)));
+    assert_eq!(unknown.json()["error"]["data"]["supported"][0], "2026-07-28");
+    let known = discover("2026-07-28");
+    assert_eq!((known.status, &known.json()["result"]["supportedVersions"][1]), (200, &json!("2025-11-25")));
     // Asked without the header, outside any session: answered at once.
     let reply = daemon.post("/mcp", &[BOTH], &request(1, "server/discover", json!({})));
     assert_eq!((reply.status, reply.json()["error"]["code"].as_i64()), (200, Some(-32601)));

@@ -8,7 +8,7 @@ mod parameter;
 
 use serde_json::{Map, Value};
 
-use super::model::{Command, Description, Exclusive, Parameter, Source, Variable};
+use super::model::{Command, Description, Exclusive, Parameter, Source, TaskSupport, Variable};
 use at::{At, ContractError, fail, is_name};
 use parameter::{from_schema, parameter};
 
@@ -18,7 +18,7 @@ const SKIPPED: [&str; 2] = ["connect", "disconnect"];
 /// The fields that mean something here; the others are kept as they are.
 const ROOT_FIELDS: [&str; 6] = ["contract_version", "plugin", "commands", "env", "timeout", "concurrency"];
 const PLUGIN_FIELDS: [&str; 7] = ["name", "title", "version", "description", "env", "timeout", "concurrency"];
-const COMMAND_FIELDS: [&str; 15] = [
+const COMMAND_FIELDS: [&str; 16] = [
     "name",
     "argv_path",
     "title",
@@ -34,6 +34,7 @@ const COMMAND_FIELDS: [&str; 15] = [
     "progress",
     "timeout",
     "concurrency",
+    "task",
 ];
 /// Returns `None` for JSON that is no contract at all (it has no `commands`).
 pub(crate) fn parse(contract: &Value) -> Option<Result<Description, ContractError>> {
@@ -161,9 +162,20 @@ fn command(at: &At<'_>) -> Result<Command, ContractError> {
         progress: at.switch("progress")?.unwrap_or(false),
         timeout: at.seconds("timeout")?,
         concurrency: at.count("concurrency")?,
+        task: task(at)?,
         open,
         extra: at.extra(&COMMAND_FIELDS),
     })
+}
+
+fn task(at: &At<'_>) -> Result<Option<TaskSupport>, ContractError> {
+    match at.text("task")? {
+        None => Ok(None),
+        Some(text) => match TaskSupport::parse(&text) {
+            Some(support) => Ok(Some(support)),
+            None => fail(at.path("task"), "must be \"optional\" or \"required\""),
+        },
+    }
 }
 
 /// The command's words on the command line, where they are not its name.

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::model::{Command, Description, Parameter, Shape, Type, Variable, Words};
+use super::model::{Command, Description, Parameter, Shape, TaskSupport, Type, Variable, Words};
 
 /// Returns contract 1.1.
 pub(crate) fn contract(name: &str, description: &Description) -> Value {
@@ -78,6 +78,7 @@ fn command(command: &Command, with_words: bool) -> Value {
     object.put("outputSchema", command.output_schema.clone());
     object.mark("stdin", command.stdin);
     object.mark("progress", command.progress);
+    object.put("task", command.task.map(TaskSupport::as_str));
     object.put("timeout", command.timeout);
     object.put("concurrency", command.concurrency);
     object.0.extend(command.extra.clone());

@@ -25,6 +25,7 @@ mod inspect;
 mod lint;
 mod model;
 mod names;
+mod needed;
 mod output;
 mod parser_tree;
 mod progress;
@@ -46,6 +47,10 @@ use bytes::Bytes;
 pub(crate) use changes::{Change, Changes};
 pub(crate) use discovery::{CatalogHandle, Discovery, RescanError, Rescans};
 pub(crate) use inspect::inspect;
+pub(crate) use model::TaskSupport;
+#[cfg(test)]
+pub(crate) use needed::Asked as Question;
+pub(crate) use needed::Needed;
 pub(crate) use output::{ErrorCode, ToolOutput, from_error, from_outcome};
 pub(crate) use progress::Progress;
 pub(crate) use tool::{CallContext, Fields, Kind, Plugin, Tool};

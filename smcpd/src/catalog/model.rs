@@ -82,10 +82,34 @@ pub(crate) struct Command {
     pub(crate) progress: bool,
     pub(crate) timeout: Option<f64>,
     pub(crate) concurrency: Option<u32>,
+    /// Whether a call may become a task.
+    pub(crate) task: Option<TaskSupport>,
     /// Nothing is known of its parameters: any are taken.
     pub(crate) open: bool,
     /// What the contract says of it that is not known here.
     pub(crate) extra: Map<String, Value>,
+}
+
+/// Whether a call may outlive its request, where the client knows tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TaskSupport {
+    Optional,
+    /// A client that knows no tasks is refused.
+    Required,
+}
+
+impl TaskSupport {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Optional => "optional",
+            Self::Required => "required",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Optional, Self::Required].into_iter().find(|support| support.as_str() == text)
+    }
 }
 
 impl Command {

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::needed::{self, Needed};
+
 use crate::executor::{End, Outcome, RunError};
 
 /// What a call ended with; the list is closed, clients sniff it.
@@ -39,6 +41,8 @@ pub(crate) struct ToolOutput {
     pub(crate) content: Vec<Value>,
     pub(crate) structured: Option<Value>,
     pub(crate) error: Option<ErrorCode>,
+    /// It is no result yet: the command wants to be run again with answers.
+    pub(crate) needed: Option<Needed>,
 }
 
 impl ToolOutput {
@@ -48,6 +52,7 @@ impl ToolOutput {
             structured: Some(json!({"error": {"code": code.as_str(), "message": &message}})),
             content: vec![text_block(&message)],
             error: Some(code),
+            needed: None,
         }
     }
 
@@ -111,16 +116,26 @@ fn succeeded(stdout: &str, cut: u64) -> ToolOutput {
     if cut > 0 {
         let note = format!("{cut} bytes of the output were cut out of its middle");
         let structured = json!({"truncated": {"bytes": cut, "message": note}});
-        return ToolOutput { content: vec![text_block(stdout)], structured: Some(structured), error: None };
+        return ToolOutput {
+            content: vec![text_block(stdout)],
+            structured: Some(structured),
+            error: None,
+            needed: None,
+        };
     }
     let value = json_of(stdout);
+    let needed = match value.as_ref().and_then(Value::as_object).and_then(needed::read) {
+        Some(Err(reason)) => return ToolOutput::failed(ErrorCode::PluginError, reason),
+        Some(Ok(needed)) => Some(needed),
+        None => None,
+    };
     if let Some(output) = value.as_ref().and_then(native) {
         return output;
     }
     // Only an object can be structured content before 2026-07-28.
     let structured = value.filter(Value::is_object);
     let text = if stdout.is_empty() { "(no output)" } else { stdout };
-    ToolOutput { content: vec![text_block(text)], structured, error: None }
+    ToolOutput { content: vec![text_block(text)], structured, error: None, needed }
 }
 
 /// The `error` text, else stdout, else the tail of stderr, else the status; the tail of stderr is always added,
@@ -211,6 +226,7 @@ fn native(value: &Value) -> Option<ToolOutput> {
         content: content.clone(),
         structured: object.get("structuredContent").filter(|value| value.is_object()).cloned(),
         error: failed.then_some(ErrorCode::PluginError),
+        needed: None,
     })
 }
 

@@ -112,7 +112,15 @@ fn each_revision_sees_the_fields_it_knows_and_the_list_is_made_once() {
 }
 
 fn context() -> CallContext<'static> {
-    CallContext { id: "c-1", caller: "key-1", agent: Some("agent"), traceparent: None, turn: "t".into() }
+    CallContext {
+        id: "c-1",
+        caller: "key-1",
+        agent: Some("agent"),
+        traceparent: None,
+        capabilities: "{}",
+        input: None,
+        turn: "t".into(),
+    }
 }
 
 #[test]

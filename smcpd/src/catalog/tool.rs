@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::{self, ArgumentError};
 use super::environment::Environment;
-use super::model::{Command, Description};
+use super::model::{Command, Description, TaskSupport};
 use super::scan::Located;
 use super::{argv, schema};
 use crate::config::{self, Separator, Serialize};
@@ -147,6 +147,10 @@ pub(crate) struct CallContext<'a> {
     /// `X-Agent-Id`: a claim.
     pub(crate) agent: Option<&'a str>,
     pub(crate) traceparent: Option<&'a str>,
+    /// What the client can do, as JSON.
+    pub(crate) capabilities: &'a str,
+    /// Answers to what the command asked when it ran before, as JSON.
+    pub(crate) input: Option<&'a str>,
     /// Whose turn it is when calls wait.
     pub(crate) turn: Arc<str>,
 }
@@ -274,6 +278,24 @@ impl Tool {
         Value::Object(tool)
     }
 
+    /// Whether a call may become a task.
+    pub(crate) fn task(&self) -> Option<TaskSupport> {
+        match &self.kind {
+            Kind::Health => None,
+            Kind::Command { plugin, index } => plugin.description.commands[*index].task,
+        }
+    }
+
+    /// The parameters that headers repeat, each with the end of its header's name (`x-mcp-header`).
+    pub(crate) fn header_parameters(&self) -> Vec<(String, String)> {
+        let tool = self.to_json(Fields::Plain);
+        let properties = tool["inputSchema"]["properties"].as_object();
+        let named = properties.into_iter().flatten().filter_map(|(name, schema)| {
+            schema["x-mcp-header"].as_str().map(|header| (name.clone(), header.to_owned()))
+        });
+        named.collect()
+    }
+
     /// A model chooses by description, so none is ever empty.
     fn description(&self, command: &Command) -> String {
         let said = command.description.as_deref().map(str::trim).filter(|text| !text.is_empty());
@@ -323,7 +345,12 @@ impl Plugin {
         let mut environment = self.environment.clone();
         environment.set("SMCP_CALLER", context.caller);
         environment.set("SMCP_STATE_DIR", &self.state);
-        for (name, value) in [("SMCP_AGENT_ID", context.agent), ("TRACEPARENT", context.traceparent)] {
+        environment.set("SMCP_CLIENT_CAPABILITIES", context.capabilities);
+        for (name, value) in [
+            ("SMCP_AGENT_ID", context.agent),
+            ("TRACEPARENT", context.traceparent),
+            ("SMCP_INPUT", context.input),
+        ] {
             match value {
                 Some(value) => environment.set(name, value),
                 None => environment.remove(name),

@@ -10,7 +10,7 @@ use super::socket::send;
 use super::{Control, Operator, Output, shown};
 use crate::catalog::{ErrorCode, FindError, ToolOutput};
 use crate::executor::Captured;
-use crate::protocol::Asked;
+use crate::protocol::{Asked, CallError};
 use crate::recent::Recent;
 
 /// What a result may take of a frame.
@@ -36,7 +36,7 @@ impl Control {
             }
         };
         let peer = operator.peer();
-        let asked = Asked { tool: &tool, arguments, traceparent: None };
+        let asked = Asked { tool: &tool, arguments, traceparent: None, progress: None };
         let never = CancellationToken::new();
         let (sender, mut events) = mpsc::channel(EVENTS);
         let calling = self.service.call_tool(&peer, asked, follow.then_some(sender), &never);
@@ -54,7 +54,9 @@ impl Control {
         while let Ok(event) = events.try_recv() {
             send(output, &Reply::Event(shown::event(event))).await?;
         }
-        let result = result.unwrap_or_else(|reason| ToolOutput::failed(ErrorCode::InvalidArguments, reason));
+        let result = result.unwrap_or_else(|CallError::Arguments(reason)| {
+            ToolOutput::failed(ErrorCode::InvalidArguments, reason)
+        });
         Ok(Reply::Called { result: fitting(result.into_result(), RESULT) })
     }
 

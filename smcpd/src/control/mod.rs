@@ -48,7 +48,7 @@ struct Operator {
 
 impl Operator {
     fn peer(self) -> Peer {
-        Peer { session: None, revision: Revision::LATEST, caller: Caller::User(self.uid), agent: None }
+        Peer::outside(Revision::LATEST, Caller::User(self.uid), None)
     }
 }
 

@@ -136,6 +136,13 @@ pub(super) struct Ticket {
     receiver: oneshot::Receiver<()>,
 }
 
+impl Ticket {
+    /// How many calls of its lane run or come before it; 0 once it is its turn.
+    pub(super) fn ahead(&self) -> usize {
+        self.place.as_ref().map_or(0, |turn| turn.lanes.lock().ahead(turn.id))
+    }
+}
+
 impl Future for Ticket {
     type Output = Turn;
 
@@ -244,6 +251,13 @@ impl Table {
         }
     }
 
+    fn ahead(&self, id: u64) -> usize {
+        match self.places.get(&id) {
+            Some((name, Place::Waiting)) => self.lanes.get(name).map_or(0, |lane| lane.ahead(id)),
+            Some((_, Place::Running { .. })) | None => 0,
+        }
+    }
+
     fn leave(&mut self, id: u64) {
         self.wake.remove(&id);
         let Some((name, place)) = self.places.remove(&id) else { return };
@@ -283,6 +297,20 @@ impl Lane {
         }
         self.waiting -= usize::from(next.is_some());
         next
+    }
+
+    /// Callers take turns: before the n-th of one caller come at most n of each other, and one more of those whose
+    /// turn is earlier.
+    fn ahead(&self, id: u64) -> usize {
+        let place = self.turns.iter().enumerate().find_map(|(turn, (_, queue))| {
+            queue.iter().position(|waiting| waiting.id == id).map(|at| (turn, at))
+        });
+        let Some((own, at)) = place else { return 0 };
+        let before = |(turn, (_, queue)): (usize, &(Arc<str>, VecDeque<Waiting>))| match turn == own {
+            true => at,
+            false => queue.len().min(at + usize::from(turn < own)),
+        };
+        self.readers + self.writers + self.turns.iter().enumerate().map(before).sum::<usize>()
     }
 
     fn forget(&mut self, id: u64) {
@@ -409,5 +437,22 @@ mod tests {
         drop(third.await);
         lanes.idle().await;
         assert_eq!(lanes.counts(), Counts::default());
+    }
+
+    #[test]
+    fn one_who_waits_knows_how_many_come_before() {
+        let mut table = Table::new(9, 9);
+        let callers = ["a", "a", "a", "b", "b", "c"];
+        enter(&mut table, callers.map(|caller| call("x", false, 1, caller)));
+        let ids: [u64; 6] = std::array::from_fn(|at| at as u64);
+        assert_eq!(running(&table), [ids[0]]);
+        // They come in the order a, b, c, a, b.
+        let ahead: Vec<usize> = ids.iter().map(|id| table.ahead(*id)).collect();
+        assert_eq!(ahead, [0, 1, 4, 2, 5, 3]);
+        table.leave(ids[0]);
+        table.admit();
+        let ahead: Vec<usize> = ids.iter().map(|id| table.ahead(*id)).collect();
+        assert_eq!(ahead[1], 0);
+        assert_eq!(ahead[3], 1);
     }
 }

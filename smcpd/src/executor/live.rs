@@ -13,6 +13,8 @@ const WAITING: usize = 256;
 /// Something that a call did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sign {
+    /// It waits behind so many calls.
+    Waiting(usize),
     Started,
     /// A line on stderr, what is no UTF-8 replaced.
     Line(String),
@@ -46,6 +48,15 @@ impl Live {
         if self.started.set(Instant::now()).is_ok() {
             self.sign(Sign::Started);
         }
+    }
+
+    /// Says how many calls come before it.
+    pub(super) fn wait(&self, ahead: usize) {
+        self.sign(Sign::Waiting(ahead));
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.watcher.is_some()
     }
 
     fn sign(&self, sign: Sign) {

@@ -113,6 +113,9 @@ pub(crate) struct Executor {
     grace: Arc<Mutex<Duration>>,
 }
 
+/// How often one who waits, and is watched, looks how many come before.
+const LOOK: Duration = Duration::from_millis(500);
+
 impl Executor {
     /// Makes this process the reaper of every process that its programs leave behind.
     ///
@@ -146,11 +149,23 @@ impl Executor {
             Refused::Full { waiting } => RunError::QueueFull { waiting },
             Refused::Closed => RunError::Stopping,
         })?;
-        let turn = tokio::select! {
-            biased;
-            () = cancel.cancelled() => return Err(RunError::CancelledWaiting),
-            () = self.ending.cancelled() => return Err(RunError::Stopping),
-            turn = ticket => turn,
+        tokio::pin!(ticket);
+        let mut ahead = 0;
+        let mut look = tokio::time::interval(LOOK);
+        let turn = loop {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(RunError::CancelledWaiting),
+                () = self.ending.cancelled() => return Err(RunError::Stopping),
+                turn = ticket.as_mut() => break turn,
+                _ = look.tick(), if live.is_watched() => {
+                    let now = ticket.ahead();
+                    if now != ahead {
+                        ahead = now;
+                        live.wait(ahead);
+                    }
+                }
+            }
         };
         live.start();
         self.run_now(invocation, live, cancel, Some(turn)).await

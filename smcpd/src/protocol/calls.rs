@@ -12,9 +12,12 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::jsonrpc::{INVALID_PARAMS, RpcError};
+use super::asking::{self, AskError, Input};
+use super::jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, Request, RpcError};
+use super::long_calls::{self, LongCall};
 use super::noted::noted;
 use super::said::Speaker;
+use super::voice::Voice;
 use super::{Peer, Service, read};
 use crate::catalog::{self, CallContext, ErrorCode, Kind, Plugin, Progress, Tool, ToolOutput};
 use crate::events::{self, Field};
@@ -29,12 +32,18 @@ struct Params<'a> {
     arguments: Option<&'a RawValue>,
     #[serde(borrow, rename = "_meta")]
     meta: Option<Meta<'a>>,
+    #[serde(borrow, rename = "inputResponses")]
+    responses: Option<&'a RawValue>,
+    #[serde(borrow, rename = "requestState")]
+    state: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
 struct Meta<'a> {
     #[serde(borrow)]
     traceparent: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "progressToken")]
+    progress: Option<&'a RawValue>,
 }
 
 /// A call as it was asked for.
@@ -43,7 +52,23 @@ pub(crate) struct Asked<'a> {
     pub(crate) tool: &'a Tool,
     pub(crate) arguments: &'a Map<String, Value>,
     pub(crate) traceparent: Option<&'a str>,
+    /// Where its progress goes, if anywhere.
+    pub(crate) progress: Option<&'a RawValue>,
 }
+
+/// Why a call has no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CallError {
+    /// What is wrong with the arguments.
+    #[error("{0}")]
+    Arguments(String),
+}
+
+/// Arguments, and the parameters among them that headers repeat.
+type HeaderParameters = (Map<String, Value>, Vec<(String, String)>);
+
+/// Rounds of questions in one call.
+const ROUNDS: usize = 20;
 
 /// What a call says while it runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +82,7 @@ pub(crate) enum Event {
 impl Service {
     /// 2025-11-25, tools, "calling tools".
     pub(super) async fn call(
-        &self,
+        self: &Arc<Self>,
         peer: &Peer,
         params: Option<&RawValue>,
         cancel: &CancellationToken,
@@ -74,35 +99,114 @@ impl Service {
             RpcError::new(INVALID_PARAMS, error.to_string())
         })?;
         let arguments = arguments(params.arguments)?;
-        let traceparent = params.meta.and_then(|meta| meta.traceparent);
-        let asked = Asked { tool: &tool, arguments: &arguments, traceparent: traceparent.as_deref() };
-        let output = self.call_tool(peer, asked, None, cancel).await;
-        match output {
-            Err(message) if !peer.revision.bad_arguments_are_results() => {
-                Err(RpcError::new(INVALID_PARAMS, message))
-            }
-            Err(message) => Ok(ToolOutput::failed(ErrorCode::InvalidArguments, message)),
-            Ok(output) => Ok(output),
+        let traceparent = params.meta.as_ref().and_then(|meta| meta.traceparent.as_deref());
+        let progress = params.meta.as_ref().and_then(|meta| meta.progress);
+        let asked = Asked { tool: &tool, arguments: &arguments, traceparent, progress };
+        let binding = asking::binding(&peer.caller.to_string(), tool.id(), &arguments);
+        let input = match peer.revision.is_stateless() {
+            true => Input::read(params.responses, params.state.as_deref(), &self.seal, &binding)?,
+            false => None,
+        };
+        if long_calls::is_long(&tool, peer)? {
+            return match self.long_call(peer, asked, Arc::clone(&tool), input).await? {
+                LongCall::Goes(task) => Ok(long_calls::created(&task)),
+                LongCall::Ended(output) => self.answered(peer, output, &binding),
+            };
         }
-        .map(|output| output.into_result().to_string().into())
+        let output = match self.carry_out(peer, asked, input, None, cancel).await {
+            Err(CallError::Arguments(message)) if !peer.revision.bad_arguments_are_results() => {
+                return Err(RpcError::new(INVALID_PARAMS, message));
+            }
+            Err(CallError::Arguments(message)) => ToolOutput::failed(ErrorCode::InvalidArguments, message),
+            Ok(output) => output,
+        };
+        self.answered(peer, output, &binding)
     }
 
-    /// Runs one call, whoever asked; the error says what is wrong with the arguments. `events` hears what the call
-    /// says while it runs, and holds nothing up.
+    /// The result of a call, or what it needs of a stateless client.
+    fn answered(&self, peer: &Peer, mut output: ToolOutput, binding: &[u8]) -> Result<Bytes, RpcError> {
+        match output.needed.take() {
+            None => Ok(output.into_result().to_string().into()),
+            Some(needed) => match asking::askable(needed, &peer.client) {
+                Ok(needed) => Ok(asking::required(&needed, &self.seal, binding).to_string().into()),
+                Err(AskError::Unable(capabilities)) => Err(asking::missing_capability(&capabilities)),
+                Err(error) => Err(RpcError::new(INTERNAL_ERROR, error.to_string())),
+            },
+        }
+    }
+
+    /// The arguments of a call that headers repeat, and those headers' names; `None` where there are none.
+    pub(crate) fn header_parameters(&self, request: &Request) -> Option<HeaderParameters> {
+        if request.method != "tools/call" {
+            return None;
+        }
+        let params: Params<'_> = read(request.params.as_deref()).ok()??;
+        let tool = self.catalog.snapshot().find(&params.name).ok()?;
+        let parameters = tool.header_parameters();
+        (!parameters.is_empty()).then(|| (arguments(params.arguments).unwrap_or_default(), parameters))
+    }
+
+    /// Runs one call of whoever is no MCP client.
     pub(crate) async fn call_tool(
         &self,
         peer: &Peer,
         asked: Asked<'_>,
         events: Option<mpsc::Sender<Event>>,
         cancel: &CancellationToken,
-    ) -> Result<ToolOutput, String> {
+    ) -> Result<ToolOutput, CallError> {
+        self.carry_out(peer, asked, None, events, cancel).await
+    }
+
+    /// Runs one call, whoever asked, as often as its command needs answers of a client with a session; a stateless
+    /// client gets what is needed. `events` hears what the call says while it runs, and holds nothing up.
+    async fn carry_out(
+        &self,
+        peer: &Peer,
+        asked: Asked<'_>,
+        mut input: Option<Input>,
+        events: Option<mpsc::Sender<Event>>,
+        cancel: &CancellationToken,
+    ) -> Result<ToolOutput, CallError> {
+        for _ in 0..ROUNDS {
+            let mut output = self.run_once(peer, asked, input.as_ref(), events.clone(), cancel).await?;
+            let needed = match output.needed.take() {
+                None => return Ok(output),
+                Some(needed) if peer.revision.is_stateless() => {
+                    return Ok(ToolOutput { needed: Some(needed), ..output });
+                }
+                Some(needed) => asking::askable(needed, &peer.client),
+            };
+            let answered = match (needed, &peer.session) {
+                (Ok(needed), Some(session)) => asking::ask(peer, session, needed, cancel).await,
+                (Ok(_), None) => Err(AskError::Unable(Vec::new())),
+                (Err(error), _) => Err(error),
+            };
+            match answered {
+                Ok(answers) => input = Some(answers),
+                Err(error) => return Ok(ToolOutput::failed(ErrorCode::PluginError, error.to_string())),
+            }
+        }
+        let message = format!("the command asked for input {ROUNDS} times and did not come to an end");
+        Ok(ToolOutput::failed(ErrorCode::PluginError, message))
+    }
+
+    /// Runs the command of a call once.
+    pub(super) async fn run_once(
+        &self,
+        peer: &Peer,
+        asked: Asked<'_>,
+        input: Option<&Input>,
+        events: Option<mpsc::Sender<Event>>,
+        cancel: &CancellationToken,
+    ) -> Result<ToolOutput, CallError> {
         let tool = asked.tool;
         let started = Instant::now();
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         let id = format!("{:x}-{number:x}", std::process::id());
         let cancel = cancel.child_token();
         let logged = events::is_debug_heard();
-        let (live, signs) = match events.is_some() || logged {
+        let voice = Voice::of(&peer.related, asked.progress, peer.client.level, tool.id());
+        let (live, signs) = match events.is_some() || logged || voice.is_some() {
             false => (Live::default(), None),
             true => {
                 let (live, signs) = Live::watched();
@@ -114,11 +218,14 @@ impl Service {
         let output = match tool.kind() {
             Kind::Health => self.health_tool(asked.arguments),
             Kind::Command { plugin, index } => {
+                let (input, capabilities) = (input.map(Input::to_json), peer.client.capabilities_json());
                 let context = CallContext {
                     id: &id,
                     caller: &peer.caller.to_string(),
                     agent: peer.agent.as_deref(),
                     traceparent: asked.traceparent,
+                    capabilities: &capabilities,
+                    input: input.as_deref(),
                     turn: turn(peer),
                 };
                 let running = self.run(plugin, *index, asked.arguments, &context, Arc::clone(&live), &cancel);
@@ -127,6 +234,7 @@ impl Service {
                     Some(signs) => {
                         let listeners = Listeners {
                             events,
+                            voice,
                             log: logged.then(|| self.said.by(tool, &id)).flatten(),
                             reports_progress: plugin.reports_progress(*index),
                         };
@@ -152,9 +260,10 @@ impl Service {
         context: &CallContext<'_>,
         live: Arc<Live>,
         cancel: &CancellationToken,
-    ) -> Result<ToolOutput, String> {
-        let (admission, invocation) =
-            plugin.prepare(command, arguments, context).map_err(|error| error.to_string())?;
+    ) -> Result<ToolOutput, CallError> {
+        let (admission, invocation) = plugin
+            .prepare(command, arguments, context)
+            .map_err(|error| CallError::Arguments(error.to_string()))?;
         if let Err(error) = plugin.create_state() {
             let reason = format!("cannot create the plugin's state directory: {error}");
             return Ok(ToolOutput::failed(ErrorCode::StartFailed, reason));
@@ -165,13 +274,14 @@ impl Service {
         })
     }
 
-    fn health_tool(&self, arguments: &Map<String, Value>) -> Result<ToolOutput, String> {
+    fn health_tool(&self, arguments: &Map<String, Value>) -> Result<ToolOutput, CallError> {
         if let Some((name, _)) = arguments.iter().find(|(_, value)| !value.is_null()) {
-            return Err(format!("there is no argument `{}`", name.chars().take(80).collect::<String>()));
+            let name: String = name.chars().take(80).collect();
+            return Err(CallError::Arguments(format!("there is no argument `{name}`")));
         }
         let body = self.health().body;
         let text = json!({"type": "text", "text": body.to_string()});
-        Ok(ToolOutput { content: vec![text], structured: Some(body), error: None })
+        Ok(ToolOutput { content: vec![text], structured: Some(body), error: None, needed: None })
     }
 
     /// One event a call, without a value of any argument.
@@ -242,6 +352,7 @@ fn kind(error: Option<ErrorCode>) -> events::Kind {
 /// Whoever hears what a call says while it runs.
 struct Listeners<'a> {
     events: Option<mpsc::Sender<Event>>,
+    voice: Option<Voice>,
     log: Option<Speaker<'a>>,
     reports_progress: bool,
 }
@@ -249,10 +360,24 @@ struct Listeners<'a> {
 impl Listeners<'_> {
     async fn hear(&self, sign: Sign) {
         let event = match sign {
+            Sign::Waiting(ahead) => {
+                if let Some(voice) = &self.voice {
+                    voice.wait(ahead);
+                }
+                return;
+            }
             Sign::Started => Event::Started,
             Sign::Line(line) => match Progress::read(&line).filter(|_| self.reports_progress) {
-                Some(progress) => Event::Progress(progress),
+                Some(progress) => {
+                    if let Some(voice) = &self.voice {
+                        voice.progress(&progress);
+                    }
+                    Event::Progress(progress)
+                }
                 None => {
+                    if let Some(voice) = &self.voice {
+                        voice.line(&line);
+                    }
                     if let Some(log) = &self.log {
                         log.say(&line, Instant::now());
                     }

@@ -14,6 +14,8 @@ pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
 pub(crate) const INVALID_PARAMS: i64 = -32602;
 pub(crate) const INTERNAL_ERROR: i64 = -32603;
 pub(crate) const SESSION_NOT_FOUND: i64 = -32001;
+pub(crate) const HEADER_MISMATCH: i64 = -32020;
+pub(crate) const MISSING_CAPABILITY: i64 = -32021;
 pub(crate) const UNSUPPORTED_VERSION: i64 = -32022;
 
 /// Requests of one batch; one more and the batch is refused.
@@ -24,6 +26,16 @@ const MOST_IN_A_BATCH: usize = 100;
 pub(crate) struct Id(Box<str>);
 
 impl Id {
+    /// The id of a request of ours.
+    pub(crate) fn of_ours(number: u64) -> Self {
+        Self(number.to_string().into())
+    }
+
+    /// As JSON.
+    pub(crate) fn as_json(&self) -> &str {
+        &self.0
+    }
+
     fn read(raw: &RawValue) -> Option<Self> {
         let text = raw.get();
         let begins = text.bytes().next()?;
@@ -53,8 +65,16 @@ pub(crate) struct Notification {
 pub(crate) enum Message {
     Request(Request),
     Notification(Notification),
-    /// An answer to something we asked; we ask nothing yet.
-    Response,
+    /// An answer to something we asked.
+    Response(Response),
+}
+
+/// What a client says to a request of ours.
+#[derive(Debug)]
+pub(crate) struct Response {
+    /// `None` where no id could be read: nobody waits for that one.
+    pub(crate) id: Option<Id>,
+    pub(crate) result: Result<Box<RawValue>, Box<RawValue>>,
 }
 
 /// What one body, line or event holds.
@@ -145,10 +165,12 @@ fn message(raw: &RawValue) -> Result<Message, Refusal> {
         return Err(invalid(id, "`jsonrpc` must be \"2.0\""));
     }
     let Some(method) = raw.method else {
-        return match raw.result.is_some() || raw.error.is_some() {
-            true => Ok(Message::Response),
-            false => Err(invalid(id, "`method` is missing")),
+        let result = match (raw.result, raw.error) {
+            (_, Some(error)) => Err(error.to_owned()),
+            (Some(result), None) => Ok(result.to_owned()),
+            (None, None) => return Err(invalid(id, "`method` is missing")),
         };
+        return Ok(Message::Response(Response { id, result }));
     };
     let Ok(method) = serde_json::from_str::<String>(method.get()) else {
         return Err(invalid(id, "`method` must be a string"));
@@ -185,6 +207,23 @@ pub(crate) fn failure(id: Option<&Id>, error: &RpcError) -> Bytes {
     }
     let id = id.map_or("null", |id| &id.0);
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{body}}}").into()
+}
+
+/// The answer to a request that failed, in the dialect where an id that could not be read is left out.
+pub(crate) fn failure_or_nameless(id: Option<&Id>, error: &RpcError) -> Bytes {
+    match id {
+        Some(_) => failure(id, error),
+        None => {
+            let nameless = failure(None, error);
+            let without = String::from_utf8_lossy(&nameless).replacen("\"id\":null,", "", 1);
+            without.into()
+        }
+    }
+}
+
+/// A request of ours.
+pub(crate) fn request(id: u64, method: &str, params: &Value) -> Bytes {
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string().into()
 }
 
 /// A notification of ours.
@@ -242,7 +281,7 @@ mod tests {
                 format!("{} #{} {}", request.method, request.id.0, params(&request.params))
             }
             Message::Notification(one) => format!("{} {}", one.method, params(&one.params)),
-            Message::Response => "response".to_owned(),
+            Message::Response(_) => "response".to_owned(),
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio_util::task::TaskTracker;
 
-use super::jsonrpc::{self, Refusal};
-use super::{Peer, Service, Session, Transport};
+use super::jsonrpc::{self, Frame, Message, Refusal};
+use super::{Peer, Related, Revision, Service, Session, Transport, stateless};
 use crate::auth::Caller;
 
 /// Serves until `input` ends or the daemon is told to stop; requests in flight are then given the drain time to
@@ -45,11 +45,9 @@ pub(crate) async fn serve(
         match frame {
             Ok(frame) => {
                 let (service, session) = (Arc::clone(&service), Arc::clone(&session));
-                let revision = session.revision();
-                let peer = Peer { session: Some(session), revision, caller: caller.clone(), agent: None };
+                let peer = peer(&session, &caller, &frame);
                 let answering = async move {
-                    if let (Some(answer), Some(session)) = (service.handle(&peer, frame).await, &peer.session)
-                    {
+                    if let Some(answer) = service.handle(&peer, frame).await {
                         session.send(answer);
                     }
                 };
@@ -68,6 +66,17 @@ pub(crate) async fn serve(
     }
     tasks.close();
     writing.await.map_err(std::io::Error::other)?
+}
+
+/// On this transport both dialects share the line: a request that says its version stands alone.
+fn peer(session: &Arc<Session>, caller: &Caller, frame: &Frame) -> Peer {
+    let peer = Peer::of(Arc::clone(session), caller.clone(), None, Related::Session(Arc::clone(session)));
+    match frame {
+        Frame::One(Message::Request(request)) if stateless::is_claimed_by(request) => {
+            Peer { revision: Revision::V2026_07_28, ..peer }
+        }
+        _ => peer,
+    }
 }
 
 fn too_long(limit: usize) -> Refusal {

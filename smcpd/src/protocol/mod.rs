@@ -3,16 +3,31 @@
 //! A door reads a frame with [`jsonrpc`], says who sent it ([`Peer`]), and gets the bytes to send back. Nothing
 //! here knows HTTP; nothing here runs a program.
 
+mod asking;
 mod calls;
+mod changes;
+mod client;
+mod dispatch;
 pub(crate) mod jsonrpc;
 pub(crate) mod lines;
+mod listen;
+mod logging;
+mod long_calls;
+mod methods;
 mod noted;
 mod outbox;
+mod questions;
+mod related;
 mod revision;
 mod running;
 mod said;
+mod sealed;
 mod session;
 mod sessions;
+mod state;
+pub(crate) mod stateless;
+mod tasks;
+mod voice;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,26 +36,29 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use calls::{Asked, Event};
-use jsonrpc::{
-    Frame, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Message, Notification, Request,
-    RpcError, UNSUPPORTED_VERSION,
-};
+pub(crate) use calls::{Asked, CallError, Event};
+use changes::Change;
+pub(crate) use client::Client;
+use jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, RpcError, UNSUPPORTED_VERSION};
+pub(crate) use related::{Related, WAITING};
 pub(crate) use revision::{Claim, Revision};
 pub(crate) use running::Call;
 use running::Running;
 use said::Said;
+use sealed::Seal;
 pub(crate) use session::{Listening, Session, Transport};
 use sessions::Sessions;
+use tasks::Tasks;
 
 use crate::auth::Caller;
 use crate::catalog::{Catalog, CatalogHandle, Fields};
 use crate::config::Current;
 use crate::executor::{Executor, LaneCounts};
-use crate::metrics::{Metrics, Moment};
+use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::throttle::Throttle;
 
@@ -58,6 +76,24 @@ pub(crate) struct Peer {
     pub(crate) caller: Caller,
     /// `X-Agent-Id`, a claim.
     pub(crate) agent: Option<String>,
+    /// What the client said of itself.
+    pub(crate) client: Arc<Client>,
+    /// The way back to it while a request is answered.
+    pub(crate) related: Related,
+}
+
+impl Peer {
+    /// A client with a session; what it hears beside answers comes by `related`.
+    pub(crate) fn of(session: Arc<Session>, caller: Caller, agent: Option<String>, related: Related) -> Self {
+        let (revision, client) = (session.revision(), session.client());
+        Self { session: Some(session), revision, caller, agent, client, related }
+    }
+
+    /// A client without a session, of which nothing is known.
+    pub(crate) fn outside(revision: Revision, caller: Caller, agent: Option<String>) -> Self {
+        let (client, related) = (Arc::default(), Related::Nowhere);
+        Self { session: None, revision, caller, agent, client, related }
+    }
 }
 
 /// How the daemon is, for whoever watches over it.
@@ -84,6 +120,11 @@ pub(crate) struct Service {
     said: Said,
     /// How often it is said that the queue is full.
     queue_full: Throttle,
+    seal: Seal,
+    /// Calls that outlive their requests.
+    long: Tasks,
+    /// To the clients without sessions that listen.
+    changes: broadcast::Sender<Change>,
 }
 
 impl Service {
@@ -107,6 +148,9 @@ impl Service {
             running: Running::default(),
             said: Said::default(),
             queue_full: Throttle::new(1),
+            seal: Seal::new(),
+            long: Tasks::default(),
+            changes: broadcast::Sender::new(changes::BEHIND),
         }
     }
 
@@ -162,14 +206,16 @@ impl Service {
     /// Tells every listener of each new catalog, and forgets idle sessions, until the daemon stops.
     pub(crate) async fn watch(self: Arc<Self>) {
         let mut catalog = self.catalog.clone();
+        let mut before = catalog.snapshot();
         let mut sweep = tokio::time::interval(SWEEP);
         let mut publishing = true;
         loop {
             tokio::select! {
                 changed = catalog.changed(), if publishing => match changed {
                     true => {
-                        let message = jsonrpc::notification("notifications/tools/list_changed", None);
-                        self.sessions.all().iter().for_each(|session| session.notify(message.clone()));
+                        let now = catalog.snapshot();
+                        changed_lists(&before, &now).iter().for_each(|change| self.tell(change));
+                        before = now;
                     }
                     // Discovery has ended: this catalog stays.
                     false => publishing = false,
@@ -182,167 +228,22 @@ impl Service {
         }
     }
 
-    /// Returns one line for people: what is served and what is going on.
-    pub(crate) fn status_line(&self) -> String {
-        let catalog = self.catalog.snapshot();
-        let counts = self.executor.counts();
-        format!(
-            "{} tools from {} plugins, {} calls running, {} waiting, {} sessions",
-            catalog.tools().len(),
-            catalog.plugin_counts().described,
-            counts.running,
-            counts.waiting,
-            self.sessions.count(),
-        )
-    }
-
-    pub(crate) fn health(&self) -> Health {
-        let catalog = self.catalog.snapshot();
-        let status = match (self.is_draining(), self.ready.is_cancelled()) {
-            (true, _) => "draining",
-            (false, false) => "starting",
-            (false, true) => "ok",
-        };
-        let calls = self.metrics.calls();
-        let counts = self.executor.counts();
-        Health {
-            status,
-            body: json!({
-                "status": status,
-                "version": env!("CARGO_PKG_VERSION"),
-                "uptime_seconds": self.metrics.uptime().as_secs(),
-                "plugins": catalog.plugin_counts(),
-                "tools": catalog.tools().len(),
-                "sessions": self.sessions.count(),
-                "calls": {
-                    "total": calls.ok + calls.failed,
-                    "ok": calls.ok,
-                    "failed": calls.failed,
-                    "running": counts.running,
-                    "waiting": counts.waiting,
-                },
-            }),
-        }
-    }
-
-    /// Everything that is counted and measured, as Prometheus reads it.
-    pub(crate) fn figures(&self) -> String {
-        let catalog = self.catalog.snapshot();
-        let (plugins, counts, sessions) =
-            (catalog.plugin_counts(), self.executor.counts(), self.sessions.all());
-        let of = |transport| sessions.iter().filter(|session| session.transport() == transport).count();
-        self.metrics.render(&Moment {
-            running: counts.running,
-            waiting: counts.waiting,
-            processes: self.executor.processes(),
-            sessions: [
-                ("http", of(Transport::Http)),
-                ("sse", of(Transport::Sse)),
-                ("stdio", of(Transport::Stdio)),
-            ],
-            streams: sessions.iter().filter(|session| session.has_stream()).count(),
-            plugins: [
-                ("described", plugins.described),
-                ("failed", plugins.failed),
-                ("pending", plugins.pending),
-            ],
-            tools: catalog.tools().len(),
-        })
-    }
-
-    /// The catalog as one message, for `/sse` streams that open with it.
-    pub(crate) fn manifest(&self) -> Bytes {
-        let tools = self.catalog.snapshot().listed(Fields::Titled);
-        let tools: &RawValue = serde_json::from_slice(&tools).expect("the list is JSON");
-        #[derive(serde::Serialize)]
-        struct Params<'a> {
-            tools: &'a RawValue,
-        }
-        #[derive(serde::Serialize)]
-        struct Manifest<'a> {
-            jsonrpc: &'a str,
-            method: &'a str,
-            params: Params<'a>,
-        }
-        let manifest =
-            Manifest { jsonrpc: "2.0", method: "notifications/tools/list", params: Params { tools } };
-        serde_json::to_vec(&manifest).expect("a manifest has string keys").into()
-    }
-
-    /// Answers every message of a frame: `None` where nothing is to be sent back.
-    pub(crate) async fn handle(&self, peer: &Peer, frame: Frame) -> Option<Bytes> {
-        match frame {
-            Frame::One(message) => self.message(peer, message).await,
-            Frame::Batch(_) if !peer.revision.has_batches() => {
-                let error = RpcError::new(
-                    INVALID_REQUEST,
-                    format!("batches are not part of revision {}", peer.revision.as_str()),
-                );
-                Some(jsonrpc::failure(None, &error))
-            }
-            Frame::Batch(messages) => {
-                let answers = messages.into_iter().map(async |message| match message {
-                    Ok(message) => self.message(peer, message).await,
-                    Err(refusal) => Some(refusal.to_bytes()),
-                });
-                let answers: Vec<Bytes> =
-                    futures_util::future::join_all(answers).await.into_iter().flatten().collect();
-                (!answers.is_empty()).then(|| jsonrpc::batch(&answers))
+    /// Tells everyone who listens.
+    fn tell(&self, change: &Change) {
+        let message = change.notification();
+        for session in self.sessions.all() {
+            match change {
+                Change::Updated(uri) if !session.is_subscribed(uri) => {}
+                _ => session.notify(message.clone()),
             }
         }
+        // Nobody may listen.
+        let _heard = self.changes.send(change.clone());
     }
 
-    async fn message(&self, peer: &Peer, message: Message) -> Option<Bytes> {
-        match message {
-            Message::Request(request) => self.request(peer, request).await,
-            Message::Notification(notification) => {
-                notified(peer, &notification);
-                None
-            }
-            Message::Response => None,
-        }
-    }
-
-    /// Answers one request. A request that its client cancelled gets no answer (2025-11-25, cancellation).
-    async fn request(&self, peer: &Peer, request: Request) -> Option<Bytes> {
-        let in_flight = match &peer.session {
-            None => None,
-            Some(session) => match session.begin(request.id.clone()) {
-                Ok(in_flight) => Some(in_flight),
-                Err(error) => {
-                    let error = RpcError::new(INVALID_REQUEST, error.to_string());
-                    return Some(jsonrpc::failure(Some(&request.id), &error));
-                }
-            },
-        };
-        let cancel = in_flight.as_ref().map_or_else(CancellationToken::new, |one| one.token().clone());
-        let result = self.answer(peer, &request, &cancel).await;
-        if cancel.is_cancelled() {
-            return None;
-        }
-        Some(match result {
-            Ok(result) => jsonrpc::success(&request.id, &result),
-            Err(error) => jsonrpc::failure(Some(&request.id), &error),
-        })
-    }
-
-    async fn answer(
-        &self,
-        peer: &Peer,
-        request: &Request,
-        cancel: &CancellationToken,
-    ) -> Result<Bytes, RpcError> {
-        let params = request.params.as_deref();
-        match request.method.as_str() {
-            "initialize" => initialize(peer, params),
-            "ping" => Ok(Bytes::from_static(b"{}")),
-            "tools/list" => self.list(peer, params),
-            "tools/call" => self.call(peer, params, cancel).await,
-            other => {
-                let name: String = other.chars().take(128).collect();
-                Err(RpcError::new(METHOD_NOT_FOUND, format!("there is no method `{name}`")))
-            }
-        }
+    /// What the server can, as far as there is anything behind it.
+    fn capabilities(&self) -> Value {
+        json!({"tools": {"listChanged": true}, "logging": {}})
     }
 
     fn list(&self, peer: &Peer, params: Option<&RawValue>) -> Result<Bytes, RpcError> {
@@ -384,54 +285,23 @@ fn read<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<Option<T
     }
 }
 
-/// 2025-11-25, lifecycle, "initialization".
-fn initialize(peer: &Peer, params: Option<&RawValue>) -> Result<Bytes, RpcError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Params {
-        protocol_version: String,
+/// The lists that are not what they were.
+fn changed_lists(before: &Catalog, now: &Catalog) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if before.listed(Fields::Titled) != now.listed(Fields::Titled) {
+        changes.push(Change::Tools);
     }
-    let params: Params = read(params)?
-        .ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `protocolVersion`"))?;
-    let revision = Revision::negotiate(&params.protocol_version);
-    if let Some(session) = &peer.session {
-        session.agree_on(revision);
-    }
-    let result = json!({
-        "protocolVersion": revision.as_str(),
-        "capabilities": {"tools": {"listChanged": true}},
-        "serverInfo": {
-            "name": "smcpd",
-            "title": "smcp",
-            "version": env!("CARGO_PKG_VERSION"),
-        },
-    });
-    Ok(result.to_string().into())
+    changes
 }
 
-/// Takes a notification; one that is not known, or not well made, is passed over: nothing may be answered.
-fn notified(peer: &Peer, notification: &Notification) {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Cancelled<'a> {
-        #[serde(borrow)]
-        request_id: &'a RawValue,
-    }
-    if notification.method != "notifications/cancelled" {
-        return;
-    }
-    let params = notification.params.as_deref().map(RawValue::get).unwrap_or_default();
-    let id = serde_json::from_str::<Cancelled<'_>>(params)
-        .ok()
-        .and_then(|cancelled| jsonrpc::Id::from_value(cancelled.request_id));
-    if let (Some(session), Some(id)) = (&peer.session, id) {
-        session.cancel(&id);
-    }
+/// Who we are, as clients see it.
+fn implementation() -> Value {
+    json!({"name": "smcpd", "title": "smcp", "version": env!("CARGO_PKG_VERSION")})
 }
 
 /// The answer to a revision that is not served (2026-07-28, -32022): names those that are.
 pub(crate) fn unsupported_version(asked: &str) -> RpcError {
-    let supported: Vec<&str> = Revision::ALL.iter().rev().map(|revision| revision.as_str()).collect();
+    let supported = Revision::supported();
     let asked: String = asked.chars().take(64).collect();
     RpcError::new(UNSUPPORTED_VERSION, format!("Unsupported protocol version: {asked}"))
         .with_data(json!({"supported": supported, "requested": asked}))

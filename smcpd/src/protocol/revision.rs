@@ -3,28 +3,38 @@
 
 use crate::catalog::Fields;
 
-/// A revision with sessions.
+/// A revision of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Revision {
     V2024_11_05,
     V2025_03_26,
     V2025_06_18,
     V2025_11_25,
+    /// Every request stands alone.
+    V2026_07_28,
 }
 
 /// What a client says it speaks, in the `MCP-Protocol-Version` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {
     Session(Revision),
-    /// 2026-07-28: every request stands alone. Not served yet.
+    /// 2026-07-28: every request stands alone.
     Stateless,
     Unknown,
 }
 
 impl Revision {
+    /// Those with sessions.
     pub(crate) const ALL: [Self; 4] =
         [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25];
+    /// The latest with sessions.
     pub(crate) const LATEST: Self = Self::V2025_11_25;
+
+    /// Every revision that is served, the newest first.
+    pub(crate) fn supported() -> Vec<&'static str> {
+        let all = Self::ALL.into_iter().chain([Self::V2026_07_28]);
+        all.rev().map(Self::as_str).collect()
+    }
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -32,6 +42,7 @@ impl Revision {
             Self::V2025_03_26 => "2025-03-26",
             Self::V2025_06_18 => "2025-06-18",
             Self::V2025_11_25 => "2025-11-25",
+            Self::V2026_07_28 => "2026-07-28",
         }
     }
 
@@ -43,6 +54,10 @@ impl Revision {
     /// (2025-11-25, lifecycle, "version negotiation"). It never agrees to the stateless one.
     pub(crate) fn negotiate(asked: &str) -> Self {
         Self::parse(asked).unwrap_or(Self::LATEST)
+    }
+
+    pub(crate) fn is_stateless(self) -> bool {
+        self == Self::V2026_07_28
     }
 
     /// JSON-RPC batches came with 2025-03-26 and left with 2025-06-18.
@@ -57,14 +72,14 @@ impl Revision {
 
     /// A stream opens with an empty event that carries an id (2025-11-25, SEP-1699). Older clients choke on it.
     pub(crate) fn primes_streams(self) -> bool {
-        self >= Self::V2025_11_25
+        self == Self::V2025_11_25
     }
 
     pub(crate) fn fields(self) -> Fields {
         match self {
             Self::V2024_11_05 => Fields::Plain,
             Self::V2025_03_26 => Fields::Annotated,
-            Self::V2025_06_18 | Self::V2025_11_25 => Fields::Titled,
+            Self::V2025_06_18 | Self::V2025_11_25 | Self::V2026_07_28 => Fields::Titled,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One client's conversation, in the revisions that have them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -8,8 +8,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
+use super::client::Client;
 use super::jsonrpc::Id;
+use super::logging::Level;
 use super::outbox::Outbox;
+use super::questions::Questions;
 use super::revision::Revision;
 use crate::auth::Caller;
 use crate::events::{Event, Field, Kind};
@@ -47,6 +50,8 @@ pub(crate) struct Session {
     caller: Caller,
     state: Mutex<State>,
     outbox: Outbox,
+    /// What we asked the client.
+    questions: Arc<Questions>,
     /// A stream reads the outbox.
     listening: AtomicBool,
     closed: CancellationToken,
@@ -64,7 +69,14 @@ struct State {
     /// Answers to requests whose streams broke, by the id of the stream.
     answers: VecDeque<(String, Bytes)>,
     streams: u64,
+    /// What the client said of itself.
+    client: Arc<Client>,
+    /// Resources whose changes the client wants to hear of.
+    subscribed: HashSet<String>,
 }
+
+/// Resources that one session may subscribe to.
+const MOST_SUBSCRIPTIONS: usize = 1_000;
 
 /// Why a request cannot begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -92,8 +104,11 @@ impl Session {
                 busy: 0,
                 answers: VecDeque::new(),
                 streams: 0,
+                client: Arc::default(),
+                subscribed: HashSet::new(),
             }),
             outbox: Outbox::new(outbox),
+            questions: Arc::default(),
             listening: AtomicBool::new(transport != Transport::Http),
             closed: CancellationToken::new(),
         }
@@ -172,6 +187,45 @@ impl Session {
         }
     }
 
+    /// What the client said of itself.
+    pub(crate) fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.lock().client)
+    }
+
+    pub(super) fn introduce(&self, capabilities: serde_json::Map<String, serde_json::Value>) {
+        let mut state = self.lock();
+        let level = state.client.level;
+        state.client = Arc::new(Client { capabilities, level });
+    }
+
+    pub(super) fn set_level(&self, level: Level) {
+        let mut state = self.lock();
+        let capabilities = state.client.capabilities.clone();
+        state.client = Arc::new(Client { capabilities, level: Some(level) });
+    }
+
+    pub(super) fn questions(&self) -> &Arc<Questions> {
+        &self.questions
+    }
+
+    /// Notes that the client wants to hear of a resource's changes; `false` where there are too many.
+    pub(super) fn subscribe(&self, uri: &str) -> bool {
+        let mut state = self.lock();
+        let room = state.subscribed.len() < MOST_SUBSCRIPTIONS;
+        room && {
+            state.subscribed.insert(uri.to_owned());
+            true
+        }
+    }
+
+    pub(super) fn unsubscribe(&self, uri: &str) {
+        self.lock().subscribed.remove(uri);
+    }
+
+    pub(super) fn is_subscribed(&self, uri: &str) -> bool {
+        self.lock().subscribed.contains(uri)
+    }
+
     /// Names the next stream of an answer.
     pub(crate) fn next_stream(&self) -> String {
         let mut state = self.lock();
@@ -217,6 +271,8 @@ impl Session {
     pub(crate) fn close(&self) {
         self.closed.cancel();
         self.outbox.close();
+        // Whoever waits for an answer learns that there will be none.
+        self.questions.close();
     }
 
     pub(crate) fn closed(&self) -> &CancellationToken {

@@ -13,7 +13,7 @@ use super::{Doors, agent, events, is_json, reply};
 use crate::auth::Caller;
 use crate::metrics::Reason;
 use crate::protocol::jsonrpc::{self, Frame, INVALID_REQUEST, Message, RpcError, SESSION_NOT_FOUND};
-use crate::protocol::{Peer, Revision, Service, Session, Transport};
+use crate::protocol::{Peer, Related, Revision, Service, Session, Transport};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct StreamQuery {
@@ -117,11 +117,11 @@ pub(super) async fn post(
     };
     match session {
         Some(session) => {
-            let revision = session.revision();
-            on_stream(&doors, Peer { session: Some(session), revision, caller, agent }, frame)
+            let related = Related::Session(Arc::clone(&session));
+            on_stream(&doors, Peer::of(session, caller, agent, related), frame)
         }
         None => {
-            let peer = Peer { session: None, revision: Revision::LATEST, caller, agent };
+            let peer = Peer::outside(Revision::LATEST, caller, agent);
             direct(&doors, &peer, frame).await
         }
     }

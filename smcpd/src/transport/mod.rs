@@ -3,8 +3,11 @@
 //! `listener` accepts connections and knows hyper; `gate` decides who passes; the rest are the routes. A route
 //! reads a frame, says who sent it, and hands it to the protocol.
 
+mod alone;
+mod answer;
 mod events;
 mod gate;
+mod headers;
 mod listener;
 mod messages;
 mod reply;

@@ -1,42 +1,38 @@
-//! Streamable HTTP: `/mcp`, revisions 2025-03-26, 2025-06-18 and 2025-11-25.
-//!
-//! A request is answered in JSON. Where the answer takes long and the client reads streams, it comes as one, so
-//! that neither the client nor a proxy between takes silence for an end.
+//! Streamable HTTP: `/mcp`, the revisions with sessions (2025-03-26, 2025-06-18 and 2025-11-25). A request of the
+//! stateless one, which says so in a header or in its body, goes to [`super::alone`].
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::Response;
 use serde_json::json;
-use tokio::sync::oneshot;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Doors, agent, events, is_json, reply, text};
+use super::answer::{Answer, accepts, answer};
+use super::{Doors, agent, alone, events, is_json, reply, text};
 use crate::auth::Caller;
 use crate::metrics::Reason;
 use crate::protocol::jsonrpc::{self, Frame, INVALID_REQUEST, Message, RpcError, SESSION_NOT_FOUND};
-use crate::protocol::{
-    Claim, Listening, Peer, Revision, Session, Transport, internal_error, unsupported_version,
-};
+use crate::protocol::{Claim, Listening, Peer, Related, Revision, Session, Transport, unsupported_version};
 
 const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 const ALLOWED: &str = "GET, POST, DELETE";
-/// An answer that takes longer than this comes as a stream.
-const STREAM_AFTER: Duration = Duration::from_millis(1_500);
 
 pub(super) async fn endpoint(
     State(doors): State<Doors>,
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    if let Err(response) = claim(request.headers()) {
-        return response;
+    let claim = text(request.headers(), "mcp-protocol-version").map(Claim::read);
+    match (claim, request.method()) {
+        // Which one is meant is known once the body was read.
+        (_, &Method::POST) => return post(doors, caller, request).await,
+        (Some(Claim::Stateless), _) => return reply::not_allowed("POST"),
+        (Some(Claim::Unknown), _) => return unsupported(request.headers()),
+        (Some(Claim::Session(_)) | None, _) => {}
     }
     match *request.method() {
-        Method::POST => post(doors, caller, request).await,
         Method::GET => listen(&doors, &caller, request.headers()),
         Method::DELETE => delete(&doors, &caller, request.headers()),
         _ => reply::not_allowed(ALLOWED),
@@ -44,38 +40,9 @@ pub(super) async fn endpoint(
 }
 
 /// A revision that is not served is refused with those that are (2025-11-25, "protocol version header").
-fn claim(headers: &HeaderMap) -> Result<(), Response> {
-    let Some(said) = text(headers, "mcp-protocol-version") else { return Ok(()) };
-    match Claim::read(said) {
-        Claim::Session(_) => Ok(()),
-        Claim::Stateless | Claim::Unknown => {
-            Err(reply::rpc_error(StatusCode::BAD_REQUEST, &unsupported_version(said)))
-        }
-    }
-}
-
-/// Which kinds of answer the client reads; no `Accept` is any.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Accepts {
-    json: bool,
-    stream: bool,
-}
-
-fn accepts(headers: &HeaderMap) -> Accepts {
-    let mut said = headers.get_all("accept").iter().filter_map(|value| value.to_str().ok()).peekable();
-    if said.peek().is_none() {
-        return Accepts { json: true, stream: false };
-    }
-    let kinds: Vec<String> = said
-        .flat_map(|value| value.split(','))
-        .filter_map(|kind| kind.split(';').next())
-        .map(|kind| kind.trim().to_ascii_lowercase())
-        .collect();
-    let any = |known: &[&str]| kinds.iter().any(|kind| known.contains(&kind.as_str()));
-    Accepts {
-        json: any(&["application/json", "application/*", "*/*"]),
-        stream: any(&["text/event-stream", "text/*"]),
-    }
+fn unsupported(headers: &HeaderMap) -> Response {
+    let said = text(headers, "mcp-protocol-version").unwrap_or_default();
+    reply::rpc_error(StatusCode::BAD_REQUEST, &unsupported_version(said))
 }
 
 async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
@@ -95,6 +62,7 @@ async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
     }
     let named = text(request.headers(), SESSION_HEADER.as_str()).map(str::to_owned);
     let agent = agent(request.headers());
+    let headers = request.headers().clone();
     let body = match reply::body(
         request,
         doors.current.get().http.body_limit,
@@ -109,11 +77,18 @@ async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
         Ok(frame) => frame,
         Err(refusal) => return reply::bytes(StatusCode::BAD_REQUEST, refusal.to_bytes()),
     };
+    let claim = text(&headers, "mcp-protocol-version").map(Claim::read);
+    if alone::is_meant(claim, &frame) {
+        return alone::post(&doors, caller, agent, &headers, accepts, frame).await;
+    }
+    if claim == Some(Claim::Unknown) {
+        return unsupported(&headers);
+    }
     match opening(&frame) {
         Opening::Initialize => return initialize(&doors, caller, agent, frame).await,
-        // The newest clients ask this first, outside any session; the dialect it belongs to is not served.
+        // Asked outside any session by who does not say its version: this dialect has no such method.
         Opening::Discover => {
-            let peer = Peer { session: None, revision: Revision::LATEST, caller, agent };
+            let peer = Peer::outside(Revision::LATEST, caller, agent);
             return match doors.service.handle(&peer, frame).await {
                 Some(answer) => reply::bytes(StatusCode::OK, answer),
                 None => reply::accepted(),
@@ -125,17 +100,22 @@ async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
         Ok(session) => session,
         Err(response) => return response,
     };
-    let revision = session.revision();
-    let peer = Peer { session: Some(Arc::clone(&session)), revision, caller, agent };
+    let peer = Peer::of(Arc::clone(&session), caller, agent, Related::Nowhere);
     if !has_requests(&frame) {
-        let refused = matches!(frame, Frame::Batch(_)) && !revision.has_batches();
+        let refused = matches!(frame, Frame::Batch(_)) && !peer.revision.has_batches();
         return match doors.service.handle(&peer, frame).await {
             Some(answer) if refused => reply::bytes(StatusCode::BAD_REQUEST, answer),
             Some(answer) => reply::bytes(StatusCode::OK, answer),
             None => reply::accepted(),
         };
     }
-    answer(&doors, session, peer, frame, accepts).await
+    let service = Arc::clone(&doors.service);
+    let work = move |related| async move {
+        let peer = Peer { related, ..peer };
+        let body = service.handle(&peer, frame).await?;
+        Some(Answer { status: StatusCode::OK, body })
+    };
+    answer(&doors, accepts, Some(session), work).await
 }
 
 enum Opening {
@@ -170,8 +150,7 @@ async fn initialize(doors: &Doors, caller: Caller, agent: Option<String>, frame:
             return reply::unavailable(&error.to_string());
         }
     };
-    let revision = session.revision();
-    let peer = Peer { session: Some(Arc::clone(&session)), revision, caller, agent };
+    let peer = Peer::of(Arc::clone(&session), caller, agent, Related::Nowhere);
     let answer = doors.service.handle(&peer, frame).await.unwrap_or_default();
     let failed =
         serde_json::from_slice::<serde_json::Value>(&answer).is_ok_and(|answer| answer["error"].is_object());
@@ -180,68 +159,6 @@ async fn initialize(doors: &Doors, caller: Caller, agent: Option<String>, frame:
         return reply::bytes(StatusCode::OK, answer);
     }
     reply::with_header(reply::bytes(StatusCode::OK, answer), SESSION_HEADER, session.id())
-}
-
-/// Answers in JSON, or as a stream once the answer takes long.
-async fn answer(
-    doors: &Doors,
-    session: Arc<Session>,
-    peer: Peer,
-    frame: Frame,
-    accepts: Accepts,
-) -> Response {
-    let service = Arc::clone(&doors.service);
-    let primes = peer.revision.primes_streams();
-    let mut work = Box::pin(async move { service.handle(&peer, frame).await });
-    if accepts.json {
-        let patience = if accepts.stream { STREAM_AFTER } else { Duration::MAX };
-        match tokio::time::timeout(patience, &mut work).await {
-            Ok(Some(answer)) => return reply::bytes(StatusCode::OK, answer),
-            // Cancelled by its client: a stream without a message is how not to answer.
-            Ok(None) => return reply::events(axum::body::Body::empty()),
-            Err(_) => {}
-        }
-    }
-    // The call's fate is still its client's: the stream holds the guard, and the task watches it.
-    let gone = CancellationToken::new();
-    let guard = gone.clone().drop_guard();
-    let (sender, receiver) = oneshot::channel();
-    let stream = session.next_stream();
-    let named = stream.clone();
-    doors.service.tasks().spawn(async move {
-        tokio::select! {
-            answer = work => {
-                let Some(answer) = answer else { return };
-                if let Err(answer) = sender.send(answer) {
-                    session.keep_answer(named, answer);
-                }
-            }
-            () = gone.cancelled() => {
-                let error = internal_error("the connection broke, and the request was ended with it");
-                session.keep_answer(named, jsonrpc::failure(None, &error));
-            }
-        }
-    });
-    let first = primes.then(|| events::priming(&stream));
-    reply::events(events::body(
-        first,
-        AnswerStream { receiver: Some(receiver), _guard: guard },
-        doors.current.get().http.keep_alive,
-    ))
-}
-
-/// A stream of one answer.
-struct AnswerStream {
-    receiver: Option<oneshot::Receiver<Bytes>>,
-    _guard: DropGuard,
-}
-
-impl events::Source for AnswerStream {
-    async fn next(&mut self) -> Option<Bytes> {
-        let answer = self.receiver.as_mut()?.await;
-        self.receiver = None;
-        answer.ok().map(|answer| events::message(&answer))
-    }
 }
 
 /// `GET /mcp`: the stream on which the server speaks by itself.
@@ -294,28 +211,4 @@ fn session(doors: &Doors, caller: &Caller, named: Option<&str>) -> Result<Arc<Se
         let error = RpcError::new(SESSION_NOT_FOUND, "Session not found");
         reply::rpc_error(StatusCode::NOT_FOUND, &error)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn accept_is_read_leniently() {
-        let read = |values: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append("accept", value.parse().unwrap());
-            }
-            let accepts = accepts(&headers);
-            (accepts.json, accepts.stream)
-        };
-        assert_eq!(read(&[]), (true, false));
-        assert_eq!(read(&["application/json, text/event-stream"]), (true, true));
-        assert_eq!(read(&["application/json", "text/event-stream;q=0.5"]), (true, true));
-        assert_eq!(read(&["*/*"]), (true, false));
-        assert_eq!(read(&["TEXT/Event-Stream"]), (false, true));
-        assert_eq!(read(&["text/html"]), (false, false));
-        assert_eq!(read(&[","]), (false, false));
-    }
 }

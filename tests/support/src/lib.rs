@@ -63,6 +63,8 @@ pub struct Setup {
     port: Option<String>,
     environment: BTreeMap<String, String>,
     user: Option<u32>,
+    /// The test is about what is there before every plugin is described.
+    is_early: bool,
 }
 
 impl Setup {
@@ -77,6 +79,7 @@ impl Setup {
             port: Some("0".to_owned()),
             environment: BTreeMap::new(),
             user: None,
+            is_early: false,
         }
     }
 
@@ -100,6 +103,7 @@ impl Setup {
     pub fn config(mut self, text: &str) -> Self {
         let path = self.path().join("smcpd.toml");
         fs::write(&path, text).expect("a new file");
+        self.is_early = text.contains("startup_wait");
         self.arguments.extend(["--config".to_owned(), path.display().to_string()]);
         self
     }
@@ -218,6 +222,11 @@ impl Setup {
         });
         let mut daemon = Daemon { setup: self, child, address: None, log, notified: notified.into() };
         daemon.await_ready();
+        // A busy machine may take longer over a plugin than the daemon waits for it.
+        if daemon.address.is_some() && !daemon.setup.is_early {
+            let pending = |daemon: &Daemon| daemon.get("/health", &[]).text().contains("\"pending\":0");
+            until("every plugin is described", || pending(&daemon).then_some(()));
+        }
         daemon
     }
 }

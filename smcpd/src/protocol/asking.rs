@@ -1,0 +1,202 @@
+//! A command that needs input: its questions go to the client, and the answers back to the command.
+//!
+//! In the revisions with sessions they are requests of ours on the call's stream (2025-11-25, "client features"). A
+//! stateless client gets them as the result, and comes back with the answers (2026-07-28, "multi round-trip requests").
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Client, Question};
+use super::jsonrpc::{self, INVALID_PARAMS, MISSING_CAPABILITY, RpcError};
+use super::sealed::Seal;
+use super::{Peer, Session};
+use crate::catalog::Needed;
+
+/// A person may have to be asked.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Answers travel in a variable, of which Linux takes so much.
+const MOST: usize = 120 << 10;
+
+/// What a command gets when it is run again.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Input {
+    pub(super) responses: Map<String, Value>,
+    pub(super) state: Option<Value>,
+}
+
+/// Why a command does not get its answers.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(super) enum AskError {
+    #[error("{}", cannot(.0))]
+    Unable(Vec<&'static str>),
+    #[error("the client did not answer `{0}`")]
+    Silent(String),
+    #[error("the client refused `{key}`: {reason}")]
+    Refused { key: String, reason: String },
+    #[error("the client's answer to `{0}` is not one")]
+    Unfit(String),
+}
+
+fn cannot(capabilities: &[&'static str]) -> String {
+    format!(
+        "this command needs to ask the client, which did not declare that it can be asked ({})",
+        capabilities.join(", ")
+    )
+}
+
+impl Input {
+    /// As `SMCP_INPUT` has it.
+    pub(super) fn to_json(&self) -> String {
+        json!({"responses": self.responses, "state": self.state}).to_string()
+    }
+
+    /// Reads what a stateless client came back with; `None` where it comes for the first time.
+    pub(super) fn read(
+        responses: Option<&RawValue>,
+        state: Option<&str>,
+        seal: &Seal,
+        binding: &[u8],
+    ) -> Result<Option<Self>, RpcError> {
+        let wrong = |message: String| RpcError::new(INVALID_PARAMS, message);
+        let responses: Option<Value> = responses.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let responses = match responses {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(responses)) => Some(responses),
+            Some(_) => return Err(wrong("`inputResponses` must be an object".to_owned())),
+        };
+        for (key, answer) in responses.iter().flatten() {
+            let questions = [Question::Elicitation, Question::Sampling, Question::Roots];
+            if !answer.is_object()
+                || (is_sized(answer) && !questions.iter().any(|it| it.is_answered_by(answer)))
+            {
+                let key: String = key.chars().take(80).collect();
+                return Err(wrong(format!("`inputResponses.{key}` is no answer to a question of ours")));
+            }
+        }
+        let state = match state {
+            None => None,
+            Some(text) => {
+                Some(seal.open(text, binding, SystemTime::now()).map_err(|error| wrong(error.to_string()))?)
+            }
+        };
+        if responses.is_none() && state.is_none() {
+            return Ok(None);
+        }
+        let input = Self { responses: responses.unwrap_or_default(), state };
+        match input.to_json().len() {
+            0..=MOST => Ok(Some(input)),
+            _ => Err(wrong(format!("`inputResponses` and state may have {MOST} bytes together"))),
+        }
+    }
+}
+
+/// An object that says anything at all.
+fn is_sized(answer: &Value) -> bool {
+    answer.as_object().is_some_and(|object| !object.is_empty())
+}
+
+/// What a state is bound to: the caller and the very request, so that it opens nothing else.
+pub(super) fn binding(caller: &str, target: &str, arguments: &Map<String, Value>) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    for part in [caller, target, &Value::Object(arguments.clone()).to_string()] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().to_vec()
+}
+
+/// Leaves out the questions that the client cannot be asked; an error where none is left.
+pub(super) fn askable(mut needed: Needed, client: &Client) -> Result<Needed, AskError> {
+    let mut lacking = Vec::new();
+    needed.questions.retain(|(_, asked)| match Question::of_method(&asked.method) {
+        Some(question) if client.can_take(question, &asked.params) => true,
+        Some(question) => {
+            lacking.push(question.capability());
+            false
+        }
+        None => false,
+    });
+    lacking.dedup();
+    if needed.questions.is_empty() { Err(AskError::Unable(lacking)) } else { Ok(needed) }
+}
+
+/// The error of a stateless client that cannot be asked (2026-07-28, -32021).
+pub(super) fn missing_capability(capabilities: &[&'static str]) -> RpcError {
+    let required: Map<String, Value> =
+        capabilities.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
+    RpcError::new(MISSING_CAPABILITY, cannot(capabilities))
+        .with_data(json!({"requiredCapabilities": required}))
+}
+
+/// The result that asks (2026-07-28, `InputRequiredResult`), without the members that every result has.
+pub(super) fn required(needed: &Needed, seal: &Seal, binding: &[u8]) -> Value {
+    let questions: Map<String, Value> = needed
+        .questions
+        .iter()
+        .map(|(key, asked)| (key.clone(), json!({"method": asked.method, "params": asked.params})))
+        .collect();
+    let mut result = json!({"resultType": "input_required", "inputRequests": questions});
+    if let Some(state) = &needed.state {
+        result["requestState"] = seal.seal(state, binding, SystemTime::now()).into();
+    }
+    result
+}
+
+/// Asks a client that has a session, all questions at once.
+pub(super) async fn ask(
+    peer: &Peer,
+    session: &std::sync::Arc<Session>,
+    needed: Needed,
+    cancel: &CancellationToken,
+) -> Result<Input, AskError> {
+    let asked = needed.questions.iter().map(async |(key, asked)| {
+        let answer = one(peer, session, key, &asked.method, &asked.params, cancel).await?;
+        Ok((key.clone(), answer))
+    });
+    let responses = futures_util::future::try_join_all(asked).await?.into_iter().collect();
+    Ok(Input { responses, state: needed.state })
+}
+
+async fn one(
+    peer: &Peer,
+    session: &std::sync::Arc<Session>,
+    key: &str,
+    method: &str,
+    params: &Value,
+    cancel: &CancellationToken,
+) -> Result<Value, AskError> {
+    let silent = || AskError::Silent(key.to_owned());
+    let (asking, answer) = session.questions().open().ok_or_else(silent)?;
+    if !peer.related.send(jsonrpc::request(asking.number(), method, params)).await {
+        return Err(silent());
+    }
+    let answer = tokio::select! {
+        answer = tokio::time::timeout(PATIENCE, answer) => answer,
+        () = cancel.cancelled() => return Err(silent()),
+    };
+    let Ok(Ok(answer)) = answer else {
+        let params = json!({"requestId": asking.number(), "reason": "nobody answered in time"});
+        peer.related.offer(jsonrpc::notification("notifications/cancelled", Some(&params)));
+        return Err(silent());
+    };
+    let read = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).unwrap_or_default();
+    match answer {
+        Ok(result) => {
+            let result = read(&result);
+            let fits = Question::of_method(method).is_some_and(|question| question.is_answered_by(&result));
+            if fits { Ok(result) } else { Err(AskError::Unfit(key.to_owned())) }
+        }
+        Err(error) => {
+            let reason = read(&error)["message"].as_str().unwrap_or("without a reason").to_owned();
+            Err(AskError::Refused { key: key.to_owned(), reason })
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "asking_tests.rs"]
+mod tests;

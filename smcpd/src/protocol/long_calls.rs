@@ -1,0 +1,189 @@
+//! Calls as tasks: one that takes long goes on by itself, and its client asks for it (extension
+//! `io.modelcontextprotocol/tasks`).
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::asking::{self, AskError, Input};
+use super::calls::{Asked, CallError};
+use super::client::Client;
+use super::jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, MISSING_CAPABILITY, RpcError};
+use super::tasks::{EXTENSION, Task};
+use super::{Peer, Related, Service, read};
+use crate::catalog::{ErrorCode, TaskSupport, Tool, ToolOutput};
+
+/// A call that has ended by then is answered at once.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Rounds of questions in one task.
+const ROUNDS: usize = 20;
+
+/// One call, as its task keeps it.
+#[derive(Debug, Clone)]
+struct Long {
+    peer: Peer,
+    tool: Arc<Tool>,
+    arguments: Map<String, Value>,
+    traceparent: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Params {
+    task_id: String,
+    #[serde(default)]
+    input_responses: Map<String, Value>,
+}
+
+/// Returns whether a call becomes a task where it takes long; an error where it has to, and its client cannot.
+pub(super) fn is_long(tool: &Tool, peer: &Peer) -> Result<bool, RpcError> {
+    match (peer.revision.is_stateless(), tool.task()) {
+        (true, Some(TaskSupport::Required)) => declared(&peer.client).map(|()| true),
+        (true, Some(TaskSupport::Optional)) => Ok(peer.client.has_extension(EXTENSION)),
+        (false, _) | (_, None) => Ok(false),
+    }
+}
+
+fn declared(client: &Client) -> Result<(), RpcError> {
+    match client.has_extension(EXTENSION) {
+        true => Ok(()),
+        false => {
+            let required = json!({"requiredCapabilities": {"extensions": {EXTENSION: {}}}});
+            let message = format!("this needs the extension `{EXTENSION}`, which the client did not declare");
+            Err(RpcError::new(MISSING_CAPABILITY, message).with_data(required))
+        }
+    }
+}
+
+impl Service {
+    /// Runs a call: what ends soon is answered, and what does not becomes a task.
+    pub(super) async fn long_call(
+        self: &Arc<Self>,
+        peer: &Peer,
+        asked: Asked<'_>,
+        tool: Arc<Tool>,
+        input: Option<Input>,
+    ) -> Result<LongCall, RpcError> {
+        // What is said after the answer would belong to nothing.
+        let peer = Peer { related: Related::Nowhere, ..peer.clone() };
+        let arguments = asked.arguments.clone();
+        let long = Long { peer, tool, arguments, traceparent: asked.traceparent.map(str::to_owned) };
+        let cancel = CancellationToken::new();
+        // Ends the call where its client goes before there is a task.
+        let guard = cancel.clone().drop_guard();
+        let mut first = Box::pin(Arc::clone(self).round(long.clone(), input, cancel.clone()));
+        if let Ok(output) = tokio::time::timeout(PATIENCE, &mut first).await {
+            return output.map(LongCall::Ended).map_err(|error| refused(&error));
+        }
+        let Some(task) = self.long.begin(&long.peer.caller, cancel, SystemTime::now()) else {
+            let message = "too many tasks: ask for those that have ended, or cancel some";
+            return Ok(LongCall::Ended(ToolOutput::failed(ErrorCode::QueueFull, message)));
+        };
+        let _kept = guard.disarm();
+        let created = task.to_json(false);
+        let service = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let output = first.await;
+            service.go_on(long, &task, output).await;
+        });
+        Ok(LongCall::Goes(created))
+    }
+
+    async fn round(
+        self: Arc<Self>,
+        long: Long,
+        input: Option<Input>,
+        cancel: CancellationToken,
+    ) -> Result<ToolOutput, CallError> {
+        let asked = Asked {
+            tool: &long.tool,
+            arguments: &long.arguments,
+            traceparent: long.traceparent.as_deref(),
+            progress: None,
+        };
+        self.run_once(&long.peer, asked, input.as_ref(), None, &cancel).await
+    }
+
+    /// Brings a task to its end, with as many rounds of questions as it takes.
+    async fn go_on(self: Arc<Self>, long: Long, task: &Task, first: Result<ToolOutput, CallError>) {
+        let mut output = first;
+        for _ in 0..ROUNDS {
+            let ended = match output {
+                Ok(ended) => ended,
+                Err(error) => return task.fail(refused(&error)),
+            };
+            let needed = match ended.needed {
+                None => return task.complete(completed(ended)),
+                Some(needed) => asking::askable(needed, &long.peer.client),
+            };
+            let needed = match needed {
+                Ok(needed) => needed,
+                Err(AskError::Unable(capabilities)) => {
+                    return task.fail(asking::missing_capability(&capabilities));
+                }
+                Err(error) => return task.fail(RpcError::new(INTERNAL_ERROR, error.to_string())),
+            };
+            // Cancelled: it has ended.
+            let Some(responses) = task.ask(&needed).await else { return };
+            let input = Input { responses, state: needed.state };
+            output = Arc::clone(&self).round(long.clone(), Some(input), task.cancel_token().clone()).await;
+        }
+        task.fail(RpcError::new(INTERNAL_ERROR, format!("the command asked for input {ROUNDS} times")));
+    }
+
+    pub(super) fn get_task(&self, peer: &Peer, params: Option<&RawValue>) -> Result<Bytes, RpcError> {
+        let (task, _) = self.task(peer, params)?;
+        Ok(task.to_json(true).to_string().into())
+    }
+
+    pub(super) fn update_task(&self, peer: &Peer, params: Option<&RawValue>) -> Result<Bytes, RpcError> {
+        let (task, params) = self.task(peer, params)?;
+        task.answer(params.input_responses);
+        Ok(Bytes::from_static(b"{}"))
+    }
+
+    pub(super) fn cancel_task(&self, peer: &Peer, params: Option<&RawValue>) -> Result<Bytes, RpcError> {
+        let (task, _) = self.task(peer, params)?;
+        task.cancel();
+        Ok(Bytes::from_static(b"{}"))
+    }
+
+    fn task(&self, peer: &Peer, params: Option<&RawValue>) -> Result<(Arc<Task>, Params), RpcError> {
+        declared(&peer.client)?;
+        let params: Params =
+            read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `taskId`"))?;
+        let task = self.long.find(&params.task_id, &peer.caller);
+        let task = task.ok_or_else(|| RpcError::new(INVALID_PARAMS, "no task of yours has this `taskId`"))?;
+        Ok((task, params))
+    }
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub(super) enum LongCall {
+    Ended(ToolOutput),
+    /// It goes on as this task.
+    Goes(Value),
+}
+
+/// The answer to a call that goes on as a task.
+pub(super) fn created(task: &Value) -> Bytes {
+    let task = task.to_string();
+    let rest = task.strip_prefix('{').unwrap_or(&task);
+    format!("{{\"resultType\":\"task\",{rest}").into()
+}
+
+fn refused(error: &CallError) -> RpcError {
+    RpcError::new(INVALID_PARAMS, error.to_string())
+}
+
+fn completed(output: ToolOutput) -> Value {
+    let mut result = output.into_result();
+    result["resultType"] = "complete".into();
+    result
+}

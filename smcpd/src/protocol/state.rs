@@ -1,0 +1,98 @@
+//! How the daemon is: for people, for `/health`, for Prometheus.
+
+use bytes::Bytes;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::{Health, Service, Transport};
+use crate::catalog::Fields;
+use crate::metrics::Moment;
+
+impl Service {
+    /// Returns one line for people: what is served and what is going on.
+    pub(crate) fn status_line(&self) -> String {
+        let catalog = self.catalog.snapshot();
+        let counts = self.executor.counts();
+        format!(
+            "{} tools from {} plugins, {} calls running, {} waiting, {} sessions",
+            catalog.tools().len(),
+            catalog.plugin_counts().described,
+            counts.running,
+            counts.waiting,
+            self.sessions.count(),
+        )
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let catalog = self.catalog.snapshot();
+        let status = match (self.is_draining(), self.ready.is_cancelled()) {
+            (true, _) => "draining",
+            (false, false) => "starting",
+            (false, true) => "ok",
+        };
+        let calls = self.metrics.calls();
+        let counts = self.executor.counts();
+        Health {
+            status,
+            body: json!({
+                "status": status,
+                "version": env!("CARGO_PKG_VERSION"),
+                "uptime_seconds": self.metrics.uptime().as_secs(),
+                "plugins": catalog.plugin_counts(),
+                "tools": catalog.tools().len(),
+                "sessions": self.sessions.count(),
+                "calls": {
+                    "total": calls.ok + calls.failed,
+                    "ok": calls.ok,
+                    "failed": calls.failed,
+                    "running": counts.running,
+                    "waiting": counts.waiting,
+                },
+            }),
+        }
+    }
+
+    /// Everything that is counted and measured, as Prometheus reads it.
+    pub(crate) fn figures(&self) -> String {
+        let catalog = self.catalog.snapshot();
+        let (plugins, counts, sessions) =
+            (catalog.plugin_counts(), self.executor.counts(), self.sessions.all());
+        let of = |transport| sessions.iter().filter(|session| session.transport() == transport).count();
+        self.metrics.render(&Moment {
+            running: counts.running,
+            waiting: counts.waiting,
+            processes: self.executor.processes(),
+            sessions: [
+                ("http", of(Transport::Http)),
+                ("sse", of(Transport::Sse)),
+                ("stdio", of(Transport::Stdio)),
+            ],
+            streams: sessions.iter().filter(|session| session.has_stream()).count(),
+            plugins: [
+                ("described", plugins.described),
+                ("failed", plugins.failed),
+                ("pending", plugins.pending),
+            ],
+            tools: catalog.tools().len(),
+        })
+    }
+
+    /// The catalog as one message, for `/sse` streams that open with it.
+    pub(crate) fn manifest(&self) -> Bytes {
+        let tools = self.catalog.snapshot().listed(Fields::Titled);
+        let tools: &RawValue = serde_json::from_slice(&tools).expect("the list is JSON");
+        #[derive(serde::Serialize)]
+        struct Params<'a> {
+            tools: &'a RawValue,
+        }
+        #[derive(serde::Serialize)]
+        struct Manifest<'a> {
+            jsonrpc: &'a str,
+            method: &'a str,
+            params: Params<'a>,
+        }
+        let manifest =
+            Manifest { jsonrpc: "2.0", method: "notifications/tools/list", params: Params { tools } };
+        serde_json::to_vec(&manifest).expect("a manifest has string keys").into()
+    }
+}

@@ -1,0 +1,89 @@
+//! The stateless dialect on `/mcp` (2026-07-28, transports): one POST a request, whose headers say what its body says.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+
+use super::answer::{Accepts, Answer, answer};
+use super::{Doors, headers, reply};
+use crate::auth::Caller;
+use crate::protocol::jsonrpc::{
+    self, Frame, INVALID_REQUEST, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, Request, RpcError,
+};
+use crate::protocol::{Claim, Peer, Related, Revision, stateless};
+
+/// Returns whether a POST is of this dialect: its header says so, or its body.
+pub(super) fn is_meant(claim: Option<Claim>, frame: &Frame) -> bool {
+    match (claim, frame) {
+        (Some(Claim::Stateless), _) => true,
+        (_, Frame::One(Message::Request(request))) => stateless::is_claimed_by(request),
+        _ => false,
+    }
+}
+
+pub(super) async fn post(
+    doors: &Doors,
+    caller: Caller,
+    agent: Option<String>,
+    headers: &HeaderMap,
+    accepts: Accepts,
+    frame: Frame,
+) -> Response {
+    let request = match frame {
+        Frame::One(Message::Request(request)) => request,
+        // A request is cancelled by closing its stream, and nothing else is to be told.
+        Frame::One(Message::Notification(_)) => return reply::accepted(),
+        Frame::One(Message::Response(_)) | Frame::Batch(_) => {
+            let message = "one request or notification a POST (2026-07-28)";
+            let error = RpcError::new(INVALID_REQUEST, message);
+            return reply::bytes(StatusCode::BAD_REQUEST, jsonrpc::failure_or_nameless(None, &error));
+        }
+    };
+    let peer = match introduced(doors, caller, agent, headers, &request) {
+        Ok(peer) => peer,
+        Err(error) => {
+            let status =
+                if error.code == METHOD_NOT_FOUND { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
+            return reply::bytes(status, jsonrpc::failure(Some(&request.id), &error));
+        }
+    };
+    let service = Arc::clone(&doors.service);
+    let work = move |related: Related| async move {
+        let peer = Peer { related, ..peer };
+        Some(match service.alone(&peer, &request).await {
+            Ok(result) => Answer { status: StatusCode::OK, body: jsonrpc::success(&request.id, &result) },
+            Err(error) => {
+                Answer { status: status(&error), body: jsonrpc::failure(Some(&request.id), &error) }
+            }
+        })
+    };
+    answer(doors, accepts, None, work).await
+}
+
+/// In this order: what the request must say, what its headers must repeat, its version, its method.
+fn introduced(
+    doors: &Doors,
+    caller: Caller,
+    agent: Option<String>,
+    headers: &HeaderMap,
+    request: &Request,
+) -> Result<Peer, RpcError> {
+    let said = stateless::said(request)?;
+    headers::agree(headers, &said.version, request)?;
+    stateless::admit(&said, request)?;
+    if let Some((arguments, parameters)) = doors.service.header_parameters(request) {
+        headers::agree_on_parameters(headers, &arguments, &parameters)?;
+    }
+    let peer = Peer::outside(Revision::V2026_07_28, caller, agent);
+    Ok(Peer { client: said.client, ..peer })
+}
+
+/// The status of an error that a method ended with ("error handling").
+fn status(error: &RpcError) -> StatusCode {
+    match error.code {
+        METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
+        MISSING_CAPABILITY => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    }
+}

@@ -1,0 +1,171 @@
+//! How an answer travels: as JSON, or as a stream where it takes long or something is said before it.
+//!
+//! A stream keeps neither the client nor a proxy between from knowing that somebody is there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{Doors, events, reply};
+use crate::protocol::jsonrpc;
+use crate::protocol::{Related, Session, WAITING, internal_error};
+
+/// An answer that takes longer than this comes as a stream.
+const STREAM_AFTER: Duration = Duration::from_millis(1_500);
+
+/// Which kinds of answer the client reads; no `Accept` is any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Accepts {
+    pub(super) json: bool,
+    pub(super) stream: bool,
+}
+
+pub(super) fn accepts(headers: &HeaderMap) -> Accepts {
+    let mut said = headers.get_all("accept").iter().filter_map(|value| value.to_str().ok()).peekable();
+    if said.peek().is_none() {
+        return Accepts { json: true, stream: false };
+    }
+    let kinds: Vec<String> = said
+        .flat_map(|value| value.split(','))
+        .filter_map(|kind| kind.split(';').next())
+        .map(|kind| kind.trim().to_ascii_lowercase())
+        .collect();
+    let any = |known: &[&str]| kinds.iter().any(|kind| known.contains(&kind.as_str()));
+    Accepts {
+        json: any(&["application/json", "application/*", "*/*"]),
+        stream: any(&["text/event-stream", "text/*"]),
+    }
+}
+
+/// What a request came to.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Where it travels as JSON.
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+}
+
+/// Carries out `work`, which may speak on the way that it is given; `None` is a request that its client cancelled.
+///
+/// The stream of a session can be named and come back to.
+pub(super) async fn answer<W>(
+    doors: &Doors,
+    accepts: Accepts,
+    session: Option<Arc<Session>>,
+    work: impl FnOnce(Related) -> W,
+) -> Response
+where
+    W: Future<Output = Option<Answer>> + Send + 'static,
+{
+    let (sender, mut receiver) = mpsc::channel(WAITING);
+    let related = if accepts.stream { Related::Stream(sender.clone()) } else { Related::Nowhere };
+    let mut work = Box::pin(work(related));
+    let mut said = None;
+    if accepts.json {
+        let patience = if accepts.stream { STREAM_AFTER } else { Duration::MAX };
+        tokio::select! {
+            biased;
+            Some(message) = receiver.recv() => said = Some(message),
+            answer = &mut work => match (answer, receiver.try_recv()) {
+                (Some(answer), Err(_)) => return reply::bytes(answer.status, answer.body),
+                // Cancelled by its client: a stream without a message is how not to answer.
+                (None, _) => return reply::events(axum::body::Body::empty()),
+                // What was said last comes before the answer all the same.
+                (Some(answer), Ok(message)) => {
+                    let both = [events::message(&message), rest(&mut receiver), events::message(&answer.body)];
+                    return reply::events(axum::body::Body::from(both.concat()));
+                }
+            },
+            () = sleep(patience) => {}
+        }
+    }
+    // The call's fate is still its client's: the stream holds the guard, and the task watches it.
+    let gone = CancellationToken::new();
+    let guard = gone.clone().drop_guard();
+    let stream = session.as_ref().map(|session| session.next_stream());
+    let primes = session.as_ref().is_some_and(|session| session.revision().primes_streams());
+    let first = stream.as_ref().filter(|_| primes).map(|stream| events::priming(stream));
+    let keep = move |answer: Bytes| {
+        if let (Some(session), Some(stream)) = (&session, stream) {
+            session.keep_answer(stream, answer);
+        }
+    };
+    doors.service.tasks().spawn(async move {
+        tokio::select! {
+            answer = work => {
+                let Some(answer) = answer else { return };
+                if sender.send(answer.body.clone()).await.is_err() {
+                    keep(answer.body);
+                }
+            }
+            () = gone.cancelled() => {
+                let error = internal_error("the connection broke, and the request was ended with it");
+                keep(jsonrpc::failure(None, &error));
+            }
+        }
+    });
+    let stream = AnswerStream { said, receiver, _guard: guard };
+    reply::events(events::body(first, stream, doors.current.get().http.keep_alive))
+}
+
+async fn sleep(duration: Duration) {
+    match duration {
+        Duration::MAX => std::future::pending().await,
+        duration => tokio::time::sleep(duration).await,
+    }
+}
+
+/// Everything that waits, as events.
+fn rest(receiver: &mut mpsc::Receiver<Bytes>) -> Bytes {
+    let mut rest = Vec::new();
+    while let Ok(message) = receiver.try_recv() {
+        rest.extend_from_slice(&events::message(&message));
+    }
+    rest.into()
+}
+
+/// What is said while a request is answered, and then the answer.
+struct AnswerStream {
+    said: Option<Bytes>,
+    receiver: mpsc::Receiver<Bytes>,
+    _guard: DropGuard,
+}
+
+impl events::Source for AnswerStream {
+    async fn next(&mut self) -> Option<Bytes> {
+        let message = match self.said.take() {
+            Some(message) => Some(message),
+            None => self.receiver.recv().await,
+        };
+        message.map(|message| events::message(&message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accept_is_read_leniently() {
+        let read = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("accept", value.parse().unwrap());
+            }
+            let accepts = accepts(&headers);
+            (accepts.json, accepts.stream)
+        };
+        assert_eq!(read(&[]), (true, false));
+        assert_eq!(read(&["application/json, text/event-stream"]), (true, true));
+        assert_eq!(read(&["application/json", "text/event-stream;q=0.5"]), (true, true));
+        assert_eq!(read(&["*/*"]), (true, false));
+        assert_eq!(read(&["TEXT/Event-Stream"]), (false, true));
+        assert_eq!(read(&["text/html"]), (false, false));
+        assert_eq!(read(&[","]), (false, false));
+    }
+}
