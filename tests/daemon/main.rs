@@ -9,6 +9,7 @@ mod discovery;
 mod doors;
 mod layers;
 mod observed;
+mod offers;
 mod official_client;
 mod reload;
 mod service;

@@ -44,6 +44,23 @@ pub(crate) fn build(command: &Command, values: &Values<'_>) -> Result<Vec<OsStri
     Ok(line.words)
 }
 
+/// Returns `--name=value`.
+pub(crate) fn flag(name: &str, value: &str) -> Result<OsString, ArgumentError> {
+    sayable(|| name.to_owned(), &format!("--{name}={value}"))
+}
+
+/// Judges one word; the error is about what `name` returns.
+fn sayable(name: impl Fn() -> String, word: &str) -> Result<OsString, ArgumentError> {
+    if word.contains('\0') {
+        return Err(ArgumentError::Value { name: name(), reason: "holds a NUL character".to_owned() });
+    }
+    if word.len() >= LONGEST {
+        let reason = format!("is {} bytes long: one argument may have at most {}", word.len(), LONGEST - 1);
+        return Err(ArgumentError::Value { name: name(), reason });
+    }
+    Ok(word.into())
+}
+
 #[derive(Default)]
 struct Line {
     words: Vec<OsString>,
@@ -52,15 +69,7 @@ struct Line {
 impl Line {
     fn push(&mut self, parameter: Option<&Parameter>, word: &str) -> Result<(), ArgumentError> {
         let name = || parameter.map_or_else(|| "the command".to_owned(), |parameter| parameter.name.clone());
-        if word.contains('\0') {
-            return Err(ArgumentError::Value { name: name(), reason: "holds a NUL character".to_owned() });
-        }
-        if word.len() >= LONGEST {
-            let reason =
-                format!("is {} bytes long: one argument may have at most {}", word.len(), LONGEST - 1);
-            return Err(ArgumentError::Value { name: name(), reason });
-        }
-        self.words.push(word.into());
+        self.words.push(sayable(name, word)?);
         Ok(())
     }
 

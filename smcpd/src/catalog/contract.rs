@@ -1,9 +1,10 @@
-//! Reads and checks what `cli.py --describe` printed: contract 1 and 1.1.
+//! Reads and checks what `cli.py --describe` printed: contract 1, 1.1 and 1.2.
 //!
 //! Unknown fields are legal, wrong ones are not: a violation names its field, and the plugin is skipped. What is
 //! unknown is kept, so that `contract_writer` loses nothing of an author's contract.
 
 mod at;
+pub(super) mod offers;
 mod parameter;
 
 use serde_json::{Map, Value};
@@ -74,7 +75,8 @@ fn description(object: &Map<String, Value>) -> Result<Description, ContractError
         timeout: root.seconds("timeout")?.or(plugin.seconds("timeout")?),
         concurrency: root.count("concurrency")?.or(plugin.count("concurrency")?),
         commands,
-        extra: root.extra(&ROOT_FIELDS),
+        offers: offers::offers(&root)?,
+        extra: root.extra(&[ROOT_FIELDS.as_slice(), &offers::FIELDS].concat()),
         plugin_extra: plugin.extra(&PLUGIN_FIELDS),
     })
 }

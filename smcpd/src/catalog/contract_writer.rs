@@ -2,11 +2,13 @@
 //!
 //! Only what differs from the contract's defaults is written, so that a person can read it and mend it.
 
+mod offers;
+
 use serde_json::{Map, Value, json};
 
 use super::model::{Command, Description, Parameter, Shape, TaskSupport, Type, Variable, Words};
 
-/// Returns contract 1.1.
+/// Returns contract 1.1, or 1.2 where the plugin offers what came with it.
 pub(crate) fn contract(name: &str, description: &Description) -> Value {
     let mut plugin = Object::default();
     plugin.put("name", Some(name));
@@ -22,9 +24,11 @@ pub(crate) fn contract(name: &str, description: &Description) -> Value {
     let with_words = !description.parser_seen;
     let commands: Vec<Value> = description.commands.iter().map(|one| command(one, with_words)).collect();
     let mut contract = Object::default();
-    contract.put("contract_version", Some("1.1"));
+    let has_offers = !description.offers.is_empty() || !description.offers.completion.is_empty();
+    contract.put("contract_version", Some(if has_offers { "1.2" } else { "1.1" }));
     contract.put("plugin", Some(plugin.0));
     contract.put("commands", Some(commands));
+    offers::put(&mut contract, &description.offers);
     contract.0.extend(description.extra.clone());
     Value::Object(contract.0)
 }
@@ -194,6 +198,21 @@ mod tests {
                     "inputSchema": {"type": "object", "additionalProperties": true,
                         "properties": {"k": {}, "l": {"type": "array"}}}}]}),
         ];
+        let cases = cases.into_iter().chain([json!({
+            "contract_version": "1.2", "commands": [], "completion": ["complete", "it"],
+            "resources": [
+                {"uri": "a://1", "name": "A", "title": "T", "description": "D", "mimeType": "text/plain",
+                    "size": 2, "annotations": {"audience": ["user"], "priority": 0.5}, "text": "", "x": 1},
+                {"uri": "a://2", "name": "B", "blob": "Zg=="},
+                {"uri": "a://3", "name": "C", "file": "data/c.txt"},
+                {"uri": "a://4", "name": "D", "command": "read"}],
+            "resource_templates": [{"uriTemplate": "a://{id}/x", "name": "E", "command": ["read", "one"], "y": {}}],
+            "prompts": [
+                {"name": "P", "title": "T", "description": "D", "z": [], "arguments": [
+                    {"name": "a", "title": "T", "description": "D", "required": true, "enum": ["x"], "x": 1},
+                    {"name": "b"}],
+                    "messages": [{"role": "user", "content": {"type": "text", "text": "{{a}}"}}]},
+                {"name": "Q", "command": "ask"}]})]);
         for case in cases {
             let first = read(&case);
             assert_eq!(first, read(&contract("p", &first)), "{case}");

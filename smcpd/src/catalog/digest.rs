@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::contract_file;
 use super::scan::Located;
+use super::{contract_file, offers};
 
 /// Part of every digest: a new way to describe plugins describes all of them again.
-const GENERATION: u32 = 2;
+const GENERATION: u32 = 3;
 /// Past these a tree is no longer read whole; the stat of what is left still counts.
 const MOST_FILES: usize = 2_000;
 const DEEPEST: usize = 8;
@@ -48,6 +48,8 @@ pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     sources(directory, 0, &mut files);
     files.extend(["cli", contract_file::NAME].map(|name| directory.join(name)));
+    // It is a resource, and changes as one.
+    files.extend(Some(directory.join(offers::README)).filter(|readme| readme.is_file()));
     files.sort();
     files.dedup();
     files
@@ -141,9 +143,11 @@ mod tests {
             program: "/bin/sh".into(),
             prefix: Vec::new(),
             directory: directory.clone(),
+            linked: std::time::SystemTime::UNIX_EPOCH,
         };
         let first = of(&plugin);
         fs::write(directory.join("state.sqlite"), "data").unwrap();
+        fs::write(directory.join("lib/README.md"), "notes").unwrap();
         std::os::unix::fs::symlink(&directory, directory.join("loop")).unwrap();
         assert_eq!(of(&plugin), first);
         let mut seen = vec![first];
@@ -162,6 +166,10 @@ mod tests {
         differs(&plugin);
         fs::write(directory.join("contract.json"), "{}").unwrap();
         differs(&plugin);
+        for text in ["read", "me"] {
+            fs::write(directory.join("README.md"), text).unwrap();
+            differs(&plugin);
+        }
         fs::remove_file(directory.join("lib/more.py")).unwrap();
         differs(&plugin);
     }

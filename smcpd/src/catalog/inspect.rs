@@ -94,6 +94,7 @@ async fn described(
     let separator = settings.tools.separator;
     let tools: Vec<Tool> = Tool::all_of(plugin, separator).collect();
     findings.extend(lint::plugin(plugin.name(), description));
+    findings.extend(lint::files(plugin));
     findings.extend(lint::tool_names(&tools, description, separator));
     let contract = contract_writer::contract(plugin.name(), description);
     let trips = round_trips(describer, plugin).await;

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::model::offers::{Body, Resource};
 use super::model::{Command, Description, Source};
 use super::names::{self, Fault};
 use super::scan::{first_line, is_binary, is_executable};
 use super::strict::Grade;
-use super::{Tool, digest};
+use super::{Plugin, Tool, digest};
 use crate::config::Separator;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -36,6 +37,7 @@ pub(super) enum Code {
     BadContract,
     NotDescribed,
     NoTools,
+    NoFile,
     NamesOnly,
     HelpText,
     NameLetters,
@@ -69,6 +71,7 @@ impl Code {
             Self::BadContract => ("bad-contract", Severity::Error),
             Self::NotDescribed => ("not-described", Severity::Error),
             Self::NoTools => ("no-tools", Severity::Warning),
+            Self::NoFile => ("no-file", Severity::Error),
             Self::NamesOnly => ("names-only", Severity::Warning),
             Self::HelpText => ("help-text", Severity::Note),
             Self::NameLetters => ("name-letters", Severity::Error),
@@ -224,7 +227,7 @@ pub(super) fn plugin(name: &str, description: &Description) -> Vec<Finding> {
         let fix = "describe the parser, or give the contract a `plugin.description`";
         found.push(Finding::new(Code::NoPluginDescription, name, "it does not say what it is for", fix));
     }
-    if description.commands.is_empty() {
+    if description.commands.is_empty() && description.offers.is_empty() {
         let message = "it has no commands, so there is nothing to call";
         found.push(Finding::new(Code::NoTools, name, message, "add a command"));
     }
@@ -241,6 +244,19 @@ pub(super) fn plugin(name: &str, description: &Description) -> Vec<Finding> {
         Source::Contract | Source::ContractFile | Source::Parser => {}
     }
     found
+}
+
+/// Judges the files that the plugin offers as resources.
+pub(super) fn files(plugin: &Plugin) -> Vec<Finding> {
+    let resources = plugin.description().offers.resources.iter().enumerate();
+    let judge = |(index, resource): (usize, &Resource)| {
+        let Body::File(file) = &resource.body else { return None };
+        let reason = plugin.read_file(Path::new(file)).err()?;
+        let subject = format!("{}.resources[{index}]", plugin.name());
+        let fix = "put it there, or mend `file` in the contract";
+        Some(Finding::new(Code::NoFile, subject, reason, fix))
+    };
+    resources.filter_map(judge).collect()
 }
 
 /// Judges the names of the plugin's tools, as the catalog will.

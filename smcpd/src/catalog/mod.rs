@@ -4,13 +4,15 @@
 //! asks them (`contract_file`, `contract`, `parser_tree` under the probe, `help_text`), `facts` turns what a parser says into
 //! commands, `digest` and `store` remember. A [`Tool`] is one command: `schema` tells a client what it takes,
 //! `arguments` checks what came, `argv` says it on a command line, `output` reads what the program said.
-//! Running it is the executor's.
+//! Running it is the executor's. [`Offered`] is what else plugins offer: `prompt` checks a prompt's arguments,
+//! `plugin_file` reads a file of a plugin, and `printed` what the commands behind these said.
 //!
 //! `inspect` is for the plugin's author: `lint` judges its files and tools, `strict` its schemas, `round_trip` its
 //! arguments, and `contract_writer` says what was found as a contract.
 
 mod arguments;
 mod argv;
+mod base64;
 mod changes;
 mod contract;
 mod contract_file;
@@ -26,9 +28,13 @@ mod lint;
 mod model;
 mod names;
 mod needed;
+mod offers;
 mod output;
 mod parser_tree;
+mod plugin_file;
+mod printed;
 mod progress;
+mod prompt;
 mod python;
 mod round_trip;
 mod scan;
@@ -48,10 +54,16 @@ pub(crate) use changes::{Change, Changes};
 pub(crate) use discovery::{CatalogHandle, Discovery, RescanError, Rescans};
 pub(crate) use inspect::inspect;
 pub(crate) use model::TaskSupport;
+pub(crate) use model::offers::Answer;
 #[cfg(test)]
 pub(crate) use needed::Asked as Question;
-pub(crate) use needed::Needed;
+pub(crate) use needed::{Needed, needed_by};
+pub(crate) use offers::{List, Offered, Origin};
 pub(crate) use output::{ErrorCode, ToolOutput, from_error, from_outcome};
+pub(crate) use plugin_file::Contents;
+pub(crate) use printed::{
+    completed, completion, here, prompt as printed_prompt, resource as printed_resource, stdout,
+};
 pub(crate) use progress::Progress;
 pub(crate) use tool::{CallContext, Fields, Kind, Plugin, Tool};
 
@@ -87,6 +99,8 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     /// There is no such tool because of it.
     pub(crate) left_out: bool,
+    /// Else it is a resource, a template or a prompt, under its address in the contract.
+    pub(crate) is_tool: bool,
 }
 
 /// How many plugins are in which state.
@@ -104,6 +118,7 @@ pub(crate) struct Catalog {
     tools: Vec<Arc<Tool>>,
     index: Index,
     plugins: BTreeMap<String, PluginState>,
+    offered: Offered,
     pub(crate) problems: Vec<Problem>,
     /// Whether an interpreter was found for plugins that need one.
     pub(crate) has_python: bool,
@@ -137,18 +152,27 @@ impl Catalog {
             tools: Vec::new(),
             index: Index::default(),
             plugins: BTreeMap::new(),
+            offered: Offered::default(),
             problems: Vec::new(),
             has_python: true,
             listed: Default::default(),
         };
         catalog.add(Tool::health(), separator);
-        for state in plugins.values() {
-            if let PluginState::Described(plugin) = state {
-                for tool in Tool::all_of(plugin, separator) {
-                    catalog.add(tool, separator);
-                }
+        let described: Vec<&Arc<Plugin>> = plugins
+            .values()
+            .filter_map(|state| match state {
+                PluginState::Described(plugin) => Some(plugin),
+                PluginState::Pending | PluginState::Failed(_) => None,
+            })
+            .collect();
+        for plugin in &described {
+            for tool in Tool::all_of(plugin, separator) {
+                catalog.add(tool, separator);
             }
         }
+        let (offered, problems) = Offered::of(&described);
+        catalog.offered = offered;
+        catalog.problems.extend(problems);
         catalog.plugins = plugins;
         catalog
     }
@@ -166,12 +190,22 @@ impl Catalog {
         };
         if let Some(message) = error {
             let message = format!("left out: {message}; set `tool_name`");
-            self.problems.push(Problem { tool: tool.id().to_owned(), message, left_out: true });
+            self.problems.push(Problem {
+                tool: tool.id().to_owned(),
+                message,
+                left_out: true,
+                is_tool: true,
+            });
             return;
         }
         if let Some(fault) = fault {
             let message = fault.message(wire);
-            self.problems.push(Problem { tool: tool.id().to_owned(), message, left_out: false });
+            self.problems.push(Problem {
+                tool: tool.id().to_owned(),
+                message,
+                left_out: false,
+                is_tool: true,
+            });
         }
         self.index.add(self.tools.len(), wire, tool.plugin_name(), tool.command_name());
         self.tools.push(Arc::new(tool));
@@ -179,6 +213,11 @@ impl Catalog {
 
     pub(crate) fn tools(&self) -> &[Arc<Tool>] {
         &self.tools
+    }
+
+    /// Resources, templates and prompts.
+    pub(crate) fn offered(&self) -> &Offered {
+        &self.offered
     }
 
     /// Finds a tool by any of its spellings.

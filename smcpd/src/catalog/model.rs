@@ -1,7 +1,11 @@
 //! What a command is, whoever described it: its parameters, and how each goes on the command line.
 
+pub(crate) mod offers;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use offers::Offers;
 
 /// Everything known of one plugin once it has been described; this is what the cache on disk holds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -19,6 +23,8 @@ pub(crate) struct Description {
     pub(crate) timeout: Option<f64>,
     pub(crate) concurrency: Option<u32>,
     pub(crate) commands: Vec<Command>,
+    /// What it offers besides tools.
+    pub(crate) offers: Offers,
     /// What the contract says at its top and of its plugin that is not known here; it survives being written.
     pub(crate) extra: Map<String, Value>,
     pub(crate) plugin_extra: Map<String, Value>,

@@ -31,6 +31,12 @@ pub(crate) fn read(output: &Map<String, Value>) -> Option<Result<Needed, String>
     Some(needed(questions, output.get("state").filter(|state| !state.is_null()).cloned()))
 }
 
+/// What the command of a prompt still needs, by what it printed.
+pub(crate) fn needed_by(stdout: &str) -> Result<Option<Needed>, String> {
+    let printed = serde_json::from_str::<Map<String, Value>>(stdout).ok();
+    printed.as_ref().and_then(read).transpose()
+}
+
 fn needed(questions: &Value, state: Option<Value>) -> Result<Needed, String> {
     let Some(questions) = questions.as_object() else {
         return Err("`input_required` must be an object: key to `{method, params}`".to_owned());

@@ -56,6 +56,11 @@ impl ToolOutput {
         }
     }
 
+    /// The text of the first block: of a failure, why.
+    pub(crate) fn first_text(&self) -> &str {
+        self.content[0]["text"].as_str().unwrap_or_default()
+    }
+
     /// The `CallToolResult` of the specification.
     pub(crate) fn into_result(self) -> Value {
         let mut result = json!({"content": self.content, "isError": self.error.is_some()});
@@ -230,7 +235,8 @@ fn native(value: &Value) -> Option<ToolOutput> {
     })
 }
 
-fn is_block(block: &Value) -> bool {
+/// Whether it is a content block that MCP knows.
+pub(super) fn is_block(block: &Value) -> bool {
     let text = |key: &str| block[key].is_string();
     match block["type"].as_str() {
         Some("text") => text("text"),

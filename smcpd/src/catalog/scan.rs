@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::names;
 
@@ -18,6 +19,8 @@ pub(crate) struct Located {
     pub(crate) program: PathBuf,
     /// What stands before the plugin's own arguments.
     pub(crate) prefix: Vec<OsString>,
+    /// When the link was made, or the directory where there is no link: who came first keeps a name.
+    pub(crate) linked: SystemTime,
 }
 
 impl Located {
@@ -78,6 +81,7 @@ pub(crate) fn locate(
         directory: directory.clone(),
         program,
         prefix,
+        linked: linked(entry),
     };
     if script.symlink_metadata().is_ok() {
         let shebang = first_line(&script)?;
@@ -105,6 +109,15 @@ pub(crate) fn locate(
         return Ok(located(program, Vec::new()));
     }
     Err("it has neither `cli.py` nor `cli`".to_owned())
+}
+
+/// A directory's own time of change would tell of every file that comes and goes in it.
+fn linked(entry: &Path) -> SystemTime {
+    let found = entry.symlink_metadata().and_then(|found| match found.is_symlink() {
+        true => found.modified(),
+        false => found.created(),
+    });
+    found.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Opens an entry point and returns its first line where that is a shebang.

@@ -1,5 +1,5 @@
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
@@ -21,13 +21,28 @@ fn execution(serialize: Serialize) -> Execution {
     }
 }
 
+pub(super) fn linked_plugin(name: &str, linked: SystemTime, contract: Value) -> Arc<Plugin> {
+    made(name, linked, contract, &config::Plugin::default(), Serialize::Plugin)
+}
+
 fn plugin_with(name: &str, contract: Value, granted: &config::Plugin, serialize: Serialize) -> Arc<Plugin> {
+    made(name, SystemTime::UNIX_EPOCH, contract, granted, serialize)
+}
+
+fn made(
+    name: &str,
+    linked: SystemTime,
+    contract: Value,
+    granted: &config::Plugin,
+    serialize: Serialize,
+) -> Arc<Plugin> {
     let description = contract::parse(&contract).unwrap().unwrap();
     let located = Located {
         name: name.to_owned(),
         directory: "/p".into(),
         program: "/usr/bin/python3".into(),
         prefix: vec!["/p/cli.py".into()],
+        linked,
     };
     let environment =
         Environment::choose(std::iter::empty(), config::Environment::Declared, &[], &BTreeMap::new());
@@ -186,7 +201,7 @@ fn described(environment: Environment, names: &[&str]) -> Plugin {
     let commands: Vec<Value> = names.iter().map(command).collect();
     let description = serde_json::from_value(json!({"commands": commands})).unwrap();
     let (name, directory, program) = ("p".to_owned(), "/p".into(), "/p/cli.py".into());
-    let located = Located { name, directory, program, prefix: Vec::new() };
+    let located = Located { name, directory, program, prefix: Vec::new(), linked: SystemTime::UNIX_EPOCH };
     let (granted, execution) = (config::Plugin::default(), execution(Serialize::None));
     Plugin::new(located, String::new(), description, environment, "/s".into(), &granted, &execution)
 }

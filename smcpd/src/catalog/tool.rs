@@ -1,5 +1,6 @@
 //! A tool: one command of a plugin, as a client sees it and as the executor runs it.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use serde_json::{Map, Value, json};
 use super::arguments::{self, ArgumentError};
 use super::environment::Environment;
 use super::model::{Command, Description, TaskSupport};
+use super::plugin_file::{self, Contents};
 use super::scan::Located;
-use super::{argv, schema};
+use super::{argv, offers, schema};
 use crate::config::{self, Separator, Serialize};
 use crate::executor::{Admission, Invocation, OutputLimit};
 
@@ -24,6 +26,7 @@ pub(crate) struct Plugin {
     located: Located,
     digest: String,
     description: Description,
+    has_readme: bool,
     environment: Environment,
     /// The working directory of its calls.
     state: PathBuf,
@@ -65,10 +68,13 @@ impl Plugin {
                 slots: granted.concurrency.unwrap_or(execution.max_concurrent),
             },
         };
+        let has_readme =
+            located.directory.join(offers::README).symlink_metadata().is_ok_and(|found| found.is_file());
         Self {
             located,
             digest,
             description,
+            has_readme,
             environment,
             state,
             timeout: granted.timeout.unwrap_or(execution.timeout),
@@ -118,6 +124,20 @@ impl Plugin {
     /// Whether lines of a command's stderr may be progress.
     pub(crate) fn reports_progress(&self, command: usize) -> bool {
         self.description.commands.get(command).is_some_and(|command| command.progress)
+    }
+
+    /// When it came: who came first keeps a name.
+    pub(super) fn linked(&self) -> std::time::SystemTime {
+        self.located.linked
+    }
+
+    pub(super) fn has_readme(&self) -> bool {
+        self.has_readme
+    }
+
+    /// Reads one of its files for a client; the error is the reason to show.
+    pub(crate) fn read_file(&self, path: &std::path::Path) -> Result<Contents, String> {
+        plugin_file::read(&self.located.directory, path)
     }
 
     pub(crate) fn directory(&self) -> &std::path::Path {
@@ -328,17 +348,42 @@ impl Plugin {
         } else {
             (argv::build(command, &values)?, None)
         };
-        let invocation = Invocation {
+        let admission = self.admission(command.is_read_only(), command.concurrency, context);
+        Ok((admission, self.invocation(words, stdin, self.timeout(command.timeout), context)))
+    }
+
+    /// Returns how the executor should run the command of a resource, a prompt or of completion: with `words`, then
+    /// `--name=value` each. It only reads. The error names what no command line can say.
+    pub(crate) fn prepare_offer(
+        &self,
+        words: &[String],
+        flags: &[(&str, &str)],
+        context: &CallContext<'_>,
+    ) -> Result<(Admission, Invocation), ArgumentError> {
+        let flags = flags.iter().map(|(name, value)| argv::flag(name, value));
+        let argv: Vec<OsString> =
+            words.iter().map(|word| Ok(word.into())).chain(flags).collect::<Result<_, ArgumentError>>()?;
+        let admission = self.admission(true, None, context);
+        Ok((admission, self.invocation(argv, None, self.timeout(None), context)))
+    }
+
+    fn invocation(
+        &self,
+        words: Vec<OsString>,
+        stdin: Option<Vec<u8>>,
+        timeout: Option<Duration>,
+        context: &CallContext<'_>,
+    ) -> Invocation {
+        Invocation {
             call: context.id.to_owned(),
             program: self.located.program.clone(),
             argv: self.located.prefix.iter().cloned().chain(words).collect(),
             environment: self.environment(context).into_pairs(),
             directory: self.state.clone(),
             stdin,
-            timeout: self.timeout(command),
+            timeout,
             output: self.output,
-        };
-        Ok((self.admission(command, context), invocation))
+        }
     }
 
     fn environment(&self, context: &CallContext<'_>) -> Environment {
@@ -360,22 +405,21 @@ impl Plugin {
     }
 
     /// The shortest of what the operator grants and what the contract asks for.
-    fn timeout(&self, command: &Command) -> Option<Duration> {
-        let asked = command.timeout.or(self.description.timeout).filter(|seconds| *seconds > 0.0);
+    fn timeout(&self, of_command: Option<f64>) -> Option<Duration> {
+        let asked = of_command.or(self.description.timeout).filter(|seconds| *seconds > 0.0);
         let asked = asked.map(Duration::from_secs_f64);
         [self.timeout, asked].into_iter().flatten().min()
     }
 
-    fn admission(&self, command: &Command, context: &CallContext<'_>) -> Admission {
-        let asked =
-            command.concurrency.or(self.description.concurrency).and_then(|n| usize::try_from(n).ok());
+    fn admission(&self, only_reads: bool, of_command: Option<u32>, context: &CallContext<'_>) -> Admission {
+        let asked = of_command.or(self.description.concurrency).and_then(|n| usize::try_from(n).ok());
         let slots = match asked.and_then(NonZeroUsize::new) {
             Some(asked) => self.lanes.slots.min(asked),
             None => self.lanes.slots,
         };
         Admission {
             lane: Arc::clone(&self.lanes.lane),
-            shared: self.lanes.readers_overlap && command.is_read_only(),
+            shared: self.lanes.readers_overlap && only_reads,
             slots,
             caller: Arc::clone(&context.turn),
         }

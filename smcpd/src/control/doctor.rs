@@ -117,17 +117,14 @@ fn of_catalog(catalog: &Catalog) -> Vec<Finding> {
         ));
     }
     for problem in &catalog.problems {
-        let (code, severity) = match problem.left_out {
-            true => ("tool-left-out", Severity::Error),
-            false => ("name-long", Severity::Warning),
+        const NAME: &str = "set `tool_name` in the plugin's contract, or link it under a shorter name";
+        const OFFER: &str = "choose another name in one of the two contracts, or unlink one of the plugins";
+        let (code, severity, fix) = match (problem.is_tool, problem.left_out) {
+            (true, true) => ("tool-left-out", Severity::Error, NAME),
+            (true, false) => ("name-long", Severity::Warning, NAME),
+            (false, _) => ("offer-left-out", Severity::Error, OFFER),
         };
-        found.push(finding(
-            code,
-            severity,
-            &problem.tool,
-            &problem.message,
-            "set `tool_name` in the plugin's contract, or link it under a shorter name",
-        ));
+        found.push(finding(code, severity, &problem.tool, &problem.message, fix));
     }
     found.extend(of_count(catalog.tools().len()));
     found

@@ -11,13 +11,15 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Question};
-use super::jsonrpc::{self, INVALID_PARAMS, MISSING_CAPABILITY, RpcError};
+use super::jsonrpc::{self, INTERNAL_ERROR, INVALID_PARAMS, MISSING_CAPABILITY, RpcError};
 use super::sealed::Seal;
 use super::{Peer, Session};
 use crate::catalog::Needed;
 
 /// A person may have to be asked.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Rounds of questions before a command is given up.
+pub(super) const ROUNDS: usize = 20;
 /// Answers travel in a variable, of which Linux takes so much.
 const MOST: usize = 120 << 10;
 
@@ -144,6 +146,41 @@ pub(super) fn required(needed: &Needed, seal: &Seal, binding: &[u8]) -> Value {
         result["requestState"] = seal.seal(state, binding, SystemTime::now()).into();
     }
     result
+}
+
+/// What follows on a command's questions.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A stateless client is asked by this result.
+    Result(Value),
+    /// The client answered: the command is run again.
+    Again(Input),
+}
+
+/// Goes on where nothing but an error or a result can be said, as with prompts.
+pub(super) async fn go_on(
+    peer: &Peer,
+    needed: Needed,
+    seal: &Seal,
+    binding: &[u8],
+    cancel: &CancellationToken,
+) -> Result<Next, RpcError> {
+    let failed = |error: &AskError| RpcError::new(INTERNAL_ERROR, error.to_string());
+    let needed = match askable(needed, &peer.client) {
+        Ok(needed) => needed,
+        Err(AskError::Unable(capabilities)) if peer.revision.is_stateless() => {
+            return Err(missing_capability(&capabilities));
+        }
+        Err(error) => return Err(failed(&error)),
+    };
+    match &peer.session {
+        _ if peer.revision.is_stateless() => Ok(Next::Result(required(&needed, seal, binding))),
+        Some(session) => match ask(peer, session, needed, cancel).await {
+            Ok(input) => Ok(Next::Again(input)),
+            Err(error) => Err(failed(&error)),
+        },
+        None => Err(failed(&AskError::Unable(Vec::new()))),
+    }
 }
 
 /// Asks a client that has a session, all questions at once.

@@ -67,9 +67,6 @@ pub(crate) enum CallError {
 /// Arguments, and the parameters among them that headers repeat.
 type HeaderParameters = (Map<String, Value>, Vec<(String, String)>);
 
-/// Rounds of questions in one call.
-const ROUNDS: usize = 20;
-
 /// What a call says while it runs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
@@ -167,7 +164,7 @@ impl Service {
         events: Option<mpsc::Sender<Event>>,
         cancel: &CancellationToken,
     ) -> Result<ToolOutput, CallError> {
-        for _ in 0..ROUNDS {
+        for _ in 0..asking::ROUNDS {
             let mut output = self.run_once(peer, asked, input.as_ref(), events.clone(), cancel).await?;
             let needed = match output.needed.take() {
                 None => return Ok(output),
@@ -186,7 +183,8 @@ impl Service {
                 Err(error) => return Ok(ToolOutput::failed(ErrorCode::PluginError, error.to_string())),
             }
         }
-        let message = format!("the command asked for input {ROUNDS} times and did not come to an end");
+        let message =
+            format!("the command asked for input {} times and did not come to an end", asking::ROUNDS);
         Ok(ToolOutput::failed(ErrorCode::PluginError, message))
     }
 
@@ -413,7 +411,7 @@ async fn beside<T>(
 }
 
 /// Anonymous callers take turns by session, since nothing else tells them apart.
-fn turn(peer: &Peer) -> Arc<str> {
+pub(super) fn turn(peer: &Peer) -> Arc<str> {
     match (&peer.caller, &peer.session) {
         (crate::auth::Caller::Anonymous, Some(session)) => Arc::clone(session.id()),
         (caller, _) => caller.to_string().into(),

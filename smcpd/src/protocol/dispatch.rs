@@ -14,7 +14,7 @@ use super::jsonrpc::{
 };
 use super::logging::Level;
 use super::methods::Method;
-use super::{Peer, Revision, Service, implementation, read, stateless};
+use super::{Peer, Revision, Service, implementation, offers, read, stateless};
 
 impl Service {
     /// Answers every message of a frame: `None` where nothing is to be sent back.
@@ -99,11 +99,19 @@ impl Service {
         let result = match method {
             Method::Initialize => self.initialize(peer, params),
             Method::Ping => Ok(Bytes::from_static(b"{}")),
-            Method::Discover => Ok(stateless::discovered(&self.capabilities())),
+            Method::Discover => Ok(stateless::discovered(&self.capabilities(peer.revision))),
             Method::Listen => self.listen(peer, request, cancel).await,
             Method::ListTools => self.list(peer, params),
             Method::CallTool => self.call(peer, params, cancel).await,
             Method::SetLevel => set_level(peer, params),
+            Method::ListResources => self.list_resources(peer, params).await,
+            Method::ListTemplates => self.list_templates(peer, params).await,
+            Method::ReadResource => self.read_resource(peer, params, cancel).await,
+            Method::Subscribe => self.subscribe(peer, params),
+            Method::Unsubscribe => self.unsubscribe(peer, params),
+            Method::ListPrompts => self.list_prompts(peer, params).await,
+            Method::GetPrompt => self.get_prompt(peer, params, cancel).await,
+            Method::Complete => self.complete(peer, params, cancel).await,
             Method::GetTask => self.get_task(peer, params),
             Method::UpdateTask => self.update_task(peer, params),
             Method::CancelTask => self.cancel_task(peer, params),
@@ -117,6 +125,10 @@ impl Service {
     /// Answers one request of a peer that was introduced by it.
     pub(crate) async fn alone(self: &Arc<Self>, peer: &Peer, request: &Request) -> Result<Bytes, RpcError> {
         self.answer(peer, request, &CancellationToken::new()).await
+    }
+
+    fn capabilities(&self, revision: Revision) -> Value {
+        offers::capabilities(revision, &self.catalog.snapshot())
     }
 
     /// 2025-11-25, lifecycle, "initialization".
@@ -137,7 +149,7 @@ impl Service {
         }
         let result = json!({
             "protocolVersion": revision.as_str(),
-            "capabilities": self.capabilities(),
+            "capabilities": self.capabilities(revision),
             "serverInfo": implementation(),
         });
         Ok(result.to_string().into())

@@ -16,6 +16,7 @@ pub(crate) const INTERNAL_ERROR: i64 = -32603;
 pub(crate) const SESSION_NOT_FOUND: i64 = -32001;
 pub(crate) const HEADER_MISMATCH: i64 = -32020;
 pub(crate) const MISSING_CAPABILITY: i64 = -32021;
+pub(crate) const RESOURCE_NOT_FOUND: i64 = -32002;
 pub(crate) const UNSUPPORTED_VERSION: i64 = -32022;
 
 /// Requests of one batch; one more and the batch is refused.

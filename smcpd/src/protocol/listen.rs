@@ -61,6 +61,7 @@ impl Service {
         if !peer.related.is_heard() {
             return Err(RpcError::new(INVALID_PARAMS, "a subscription needs `Accept: text/event-stream`"));
         }
+        let _wants = self.wanted.want(&filter.resource_subscriptions);
         // Before it is acknowledged, so that nothing is missed in between.
         let mut changes = self.changes.subscribe();
         let tell = async |method: &str, params| {

@@ -20,8 +20,6 @@ use crate::catalog::{ErrorCode, TaskSupport, Tool, ToolOutput};
 
 /// A call that has ended by then is answered at once.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Rounds of questions in one task.
-const ROUNDS: usize = 20;
 
 /// One call, as its task keeps it.
 #[derive(Debug, Clone)]
@@ -112,7 +110,7 @@ impl Service {
     /// Brings a task to its end, with as many rounds of questions as it takes.
     async fn go_on(self: Arc<Self>, long: Long, task: &Task, first: Result<ToolOutput, CallError>) {
         let mut output = first;
-        for _ in 0..ROUNDS {
+        for _ in 0..asking::ROUNDS {
             let ended = match output {
                 Ok(ended) => ended,
                 Err(error) => return task.fail(refused(&error)),
@@ -133,7 +131,10 @@ impl Service {
             let input = Input { responses, state: needed.state };
             output = Arc::clone(&self).round(long.clone(), Some(input), task.cancel_token().clone()).await;
         }
-        task.fail(RpcError::new(INTERNAL_ERROR, format!("the command asked for input {ROUNDS} times")));
+        task.fail(RpcError::new(
+            INTERNAL_ERROR,
+            format!("the command asked for input {} times", asking::ROUNDS),
+        ));
     }
 
     pub(super) fn get_task(&self, peer: &Peer, params: Option<&RawValue>) -> Result<Bytes, RpcError> {

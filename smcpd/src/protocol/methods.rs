@@ -12,6 +12,14 @@ pub(super) enum Method {
     ListTools,
     CallTool,
     SetLevel,
+    ListResources,
+    ListTemplates,
+    ReadResource,
+    Subscribe,
+    Unsubscribe,
+    ListPrompts,
+    GetPrompt,
+    Complete,
     GetTask,
     UpdateTask,
     CancelTask,
@@ -33,7 +41,7 @@ const FIRST: Revision = Revision::V2024_11_05;
 const SESSIONS: Revision = Revision::V2025_11_25;
 const STATELESS: Revision = Revision::V2026_07_28;
 
-const METHODS: [Entry; 10] = [
+const METHODS: [Entry; 18] = [
     entry(Method::Initialize, "initialize", FIRST, SESSIONS),
     entry(Method::Ping, "ping", FIRST, SESSIONS),
     entry(Method::Discover, "server/discover", STATELESS, STATELESS),
@@ -41,6 +49,14 @@ const METHODS: [Entry; 10] = [
     entry(Method::ListTools, "tools/list", FIRST, STATELESS),
     entry(Method::CallTool, "tools/call", FIRST, STATELESS),
     entry(Method::SetLevel, "logging/setLevel", FIRST, SESSIONS),
+    entry(Method::ListResources, "resources/list", FIRST, STATELESS),
+    entry(Method::ListTemplates, "resources/templates/list", FIRST, STATELESS),
+    entry(Method::ReadResource, "resources/read", FIRST, STATELESS),
+    entry(Method::Subscribe, "resources/subscribe", FIRST, SESSIONS),
+    entry(Method::Unsubscribe, "resources/unsubscribe", FIRST, SESSIONS),
+    entry(Method::ListPrompts, "prompts/list", FIRST, STATELESS),
+    entry(Method::GetPrompt, "prompts/get", FIRST, STATELESS),
+    entry(Method::Complete, "completion/complete", FIRST, STATELESS),
     entry(Method::GetTask, "tasks/get", STATELESS, STATELESS),
     entry(Method::UpdateTask, "tasks/update", STATELESS, STATELESS),
     entry(Method::CancelTask, "tasks/cancel", STATELESS, STATELESS),

@@ -7,6 +7,7 @@ mod asking;
 mod calls;
 mod changes;
 mod client;
+mod completion;
 mod dispatch;
 pub(crate) mod jsonrpc;
 pub(crate) mod lines;
@@ -15,9 +16,12 @@ mod logging;
 mod long_calls;
 mod methods;
 mod noted;
+mod offers;
 mod outbox;
+mod prompts;
 mod questions;
 mod related;
+mod resources;
 mod revision;
 mod running;
 mod said;
@@ -27,6 +31,7 @@ mod sessions;
 mod state;
 pub(crate) mod stateless;
 mod tasks;
+mod updated;
 mod voice;
 
 use std::sync::Arc;
@@ -53,9 +58,10 @@ use sealed::Seal;
 pub(crate) use session::{Listening, Session, Transport};
 use sessions::Sessions;
 use tasks::Tasks;
+use updated::{Versions, Wanted};
 
 use crate::auth::Caller;
-use crate::catalog::{Catalog, CatalogHandle, Fields};
+use crate::catalog::{Catalog, CatalogHandle, Fields, List};
 use crate::config::Current;
 use crate::executor::{Executor, LaneCounts};
 use crate::metrics::Metrics;
@@ -123,6 +129,8 @@ pub(crate) struct Service {
     seal: Seal,
     /// Calls that outlive their requests.
     long: Tasks,
+    /// Resources that clients without sessions subscribe to.
+    wanted: Arc<Wanted>,
     /// To the clients without sessions that listen.
     changes: broadcast::Sender<Change>,
 }
@@ -150,6 +158,7 @@ impl Service {
             queue_full: Throttle::new(1),
             seal: Seal::new(),
             long: Tasks::default(),
+            wanted: Arc::default(),
             changes: broadcast::Sender::new(changes::BEHIND),
         }
     }
@@ -207,6 +216,7 @@ impl Service {
     pub(crate) async fn watch(self: Arc<Self>) {
         let mut catalog = self.catalog.clone();
         let mut before = catalog.snapshot();
+        let mut versions = Versions::new();
         let mut sweep = tokio::time::interval(SWEEP);
         let mut publishing = true;
         loop {
@@ -221,6 +231,7 @@ impl Service {
                     false => publishing = false,
                 },
                 _ = sweep.tick() => {
+                    self.look_at_resources(&mut versions);
                     self.sessions.forget_idle(Instant::now(), self.current.get().sessions.idle);
                 }
                 () = self.shutdown.draining() => return,
@@ -239,11 +250,6 @@ impl Service {
         }
         // Nobody may listen.
         let _heard = self.changes.send(change.clone());
-    }
-
-    /// What the server can, as far as there is anything behind it.
-    fn capabilities(&self) -> Value {
-        json!({"tools": {"listChanged": true}, "logging": {}})
     }
 
     fn list(&self, peer: &Peer, params: Option<&RawValue>) -> Result<Bytes, RpcError> {
@@ -290,6 +296,14 @@ fn changed_lists(before: &Catalog, now: &Catalog) -> Vec<Change> {
     let mut changes = Vec::new();
     if before.listed(Fields::Titled) != now.listed(Fields::Titled) {
         changes.push(Change::Tools);
+    }
+    let differ =
+        |list| before.offered().listed(list, Fields::Titled) != now.offered().listed(list, Fields::Titled);
+    if differ(List::Prompts) {
+        changes.push(Change::Prompts);
+    }
+    if differ(List::Resources) || differ(List::Templates) {
+        changes.push(Change::Resources);
     }
     changes
 }

@@ -222,6 +222,10 @@ impl Session {
         self.lock().subscribed.remove(uri);
     }
 
+    pub(super) fn subscriptions(&self) -> Vec<String> {
+        self.lock().subscribed.iter().cloned().collect()
+    }
+
     pub(super) fn is_subscribed(&self, uri: &str) -> bool {
         self.lock().subscribed.contains(uri)
     }

@@ -104,10 +104,18 @@ pub(super) fn complete(method: Method, result: &[u8], is_private: bool) -> Bytes
 /// How long the result of a method may be kept ("caching").
 fn ttl(method: Method) -> Option<u64> {
     match method {
-        Method::Discover | Method::ListTools => Some(LIST_TTL_MS),
-        Method::CallTool | Method::Listen => None,
+        Method::Discover
+        | Method::ListTools
+        | Method::ListResources
+        | Method::ListTemplates
+        | Method::ListPrompts => Some(LIST_TTL_MS),
+        // A command may print something else each time.
+        Method::ReadResource => Some(0),
+        Method::CallTool | Method::Listen | Method::GetPrompt | Method::Complete => None,
         Method::GetTask | Method::UpdateTask | Method::CancelTask => None,
-        Method::Initialize | Method::Ping | Method::SetLevel => None,
+        Method::Initialize | Method::Ping | Method::SetLevel | Method::Subscribe | Method::Unsubscribe => {
+            None
+        }
     }
 }
 

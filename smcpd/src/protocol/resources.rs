@@ -1,0 +1,126 @@
+//! `resources/list`, `resources/templates/list` and `resources/read` (2025-11-25, resources).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use super::jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, RpcError};
+use super::offers::{Asking, Meta, misprinted};
+use super::{Peer, Revision, Service, read};
+use crate::catalog::{self, Contents, List, Origin, Plugin};
+
+#[derive(Deserialize)]
+struct Params {
+    uri: String,
+    #[serde(rename = "_meta")]
+    meta: Option<Meta>,
+}
+
+impl Service {
+    pub(super) async fn list_resources(
+        &self,
+        peer: &Peer,
+        params: Option<&RawValue>,
+    ) -> Result<Bytes, RpcError> {
+        self.one_page(peer, params, ("resources", List::Resources))
+    }
+
+    pub(super) async fn list_templates(
+        &self,
+        peer: &Peer,
+        params: Option<&RawValue>,
+    ) -> Result<Bytes, RpcError> {
+        self.one_page(peer, params, ("resourceTemplates", List::Templates))
+    }
+
+    pub(super) async fn read_resource(
+        &self,
+        peer: &Peer,
+        params: Option<&RawValue>,
+        cancel: &CancellationToken,
+    ) -> Result<Bytes, RpcError> {
+        let params: Params =
+            read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `uri`"))?;
+        let (uri, catalog) = (params.uri.as_str(), self.catalog.snapshot());
+        let found = catalog.offered().resource(uri).ok_or_else(|| not_found(peer.revision, uri))?;
+        let one =
+            |key: &str, value: &str| json!({"contents": [catalog::here(uri, found.mime_type, key, value)]});
+        let result = match found.from {
+            Origin::Text(text) => one("text", text),
+            Origin::Blob(blob) => one("blob", blob),
+            Origin::File(path) => match contents(found.plugin, path).await? {
+                Contents::Text(text) => one("text", &text),
+                Contents::Blob(blob) => one("blob", &blob),
+            },
+            Origin::Command(words, variables) => {
+                let asking = Asking {
+                    peer,
+                    method: "resources/read",
+                    meta: params.meta.as_ref(),
+                    cancel,
+                    input: None,
+                };
+                let variables = variables.iter().map(|(name, value)| (*name, value.as_str()));
+                let flags: Vec<(&str, &str)> = std::iter::once(("uri", uri)).chain(variables).collect();
+                let stdout = self.run_offer(asking, found.plugin, words, &flags).await?;
+                catalog::printed_resource(&stdout, uri, found.mime_type)
+                    .map_err(|reason| misprinted(found.plugin, &reason))?
+            }
+        };
+        Ok(result.to_string().into())
+    }
+}
+
+impl Service {
+    /// 2025-11-25, resources, "subscriptions"; a stateless client subscribes by listening.
+    pub(super) fn subscribe(&self, peer: &Peer, params: Option<&RawValue>) -> Result<Bytes, RpcError> {
+        let params: Params =
+            read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `uri`"))?;
+        if self.catalog.snapshot().offered().resource(&params.uri).is_none() {
+            return Err(not_found(peer.revision, &params.uri));
+        }
+        match &peer.session {
+            Some(session) if !session.subscribe(&params.uri) => {
+                Err(RpcError::new(INVALID_PARAMS, "this session subscribes to too many resources"))
+            }
+            _ => Ok(Bytes::from_static(b"{}")),
+        }
+    }
+
+    pub(super) fn unsubscribe(&self, peer: &Peer, params: Option<&RawValue>) -> Result<Bytes, RpcError> {
+        let params: Params =
+            read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `uri`"))?;
+        if let Some(session) = &peer.session {
+            session.unsubscribe(&params.uri);
+        }
+        Ok(Bytes::from_static(b"{}"))
+    }
+}
+
+async fn contents(plugin: &Arc<Plugin>, path: &Path) -> Result<Contents, RpcError> {
+    let (plugin, path) = (Arc::clone(plugin), path.to_owned());
+    let reading = tokio::task::spawn_blocking(move || plugin.read_file(&path));
+    let read = reading.await.map_err(|error| RpcError::new(INTERNAL_ERROR, error.to_string()))?;
+    read.map_err(|reason| RpcError::new(INTERNAL_ERROR, reason))
+}
+
+fn not_found(revision: Revision, uri: &str) -> RpcError {
+    let short: String = uri.chars().take(128).collect();
+    RpcError::new(not_found_code(revision), format!("unknown resource: `{short}`"))
+        .with_data(json!({"uri": uri}))
+}
+
+/// Resources have a code of their own until 2025-11-25.
+fn not_found_code(revision: Revision) -> i64 {
+    match revision {
+        Revision::V2024_11_05 | Revision::V2025_03_26 | Revision::V2025_06_18 | Revision::V2025_11_25 => {
+            RESOURCE_NOT_FOUND
+        }
+        Revision::V2026_07_28 => INVALID_PARAMS,
+    }
+}
