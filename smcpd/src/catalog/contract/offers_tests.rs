@@ -136,3 +136,21 @@ fn what_is_wrong_with_a_template_a_prompt_or_completion_is_said_with_its_field()
         (json!({"completion": 1}), "completion: must be a word or a list of words"),
     ]);
 }
+
+#[test]
+fn the_documents_examples_are_contracts() {
+    let document = include_str!("../../../../docs/plugin-contract.md");
+    let examples: Vec<Value> = document
+        .split("```json\n")
+        .skip(1)
+        .map(|rest| serde_json::from_str(rest.split_once("```").unwrap().0).unwrap())
+        .collect();
+    let offers: Vec<usize> = examples
+        .iter()
+        .map(|example| {
+            let offers = parse(example).unwrap().unwrap().offers;
+            offers.resources.len() + offers.templates.len() + offers.prompts.len()
+        })
+        .collect();
+    assert_eq!(offers, [3, 2]);
+}
