@@ -306,7 +306,7 @@ def watch_discover():
     ClientSession.send_discover = counted
 
 
-async def main():
+async def main(connect=connect, scenarios=SCENARIOS):
     try:
         async with connect() as peer:
             for name in TASK["scenarios"]:
@@ -314,7 +314,7 @@ async def main():
                     continue
                 try:
                     with anyio.fail_after(25):
-                        await SCENARIOS[name](peer)
+                        await scenarios[name](peer)
                 except Exception as error:
                     tell(name, reason(error))
                 else:
@@ -325,11 +325,18 @@ async def main():
     tell("no complaint", "; ".join(complaints) or None)
 
 
-if NEW:
-    import warnings
+def quiet():
+    """What the SDK complains of counts, except what is about the client's own code."""
+    if NEW:
+        import warnings
 
-    # `ping` has left the newest revision, which is not the one spoken here.
-    warnings.simplefilter("ignore", mcp.shared.exceptions.MCPDeprecationWarning)
-    watch_discover()
-logging.basicConfig(level=logging.WARNING, handlers=[Complaints()])
-anyio.run(main)
+        # `ping` has left the newest revision, which is not the one spoken here.
+        warnings.simplefilter("ignore", mcp.shared.exceptions.MCPDeprecationWarning)
+    logging.basicConfig(level=logging.WARNING, handlers=[Complaints()])
+
+
+if __name__ == "__main__":
+    if NEW:
+        watch_discover()
+    quiet()
+    anyio.run(main)
