@@ -12,6 +12,7 @@ mod observed;
 mod offers;
 mod official_client;
 mod reload;
+mod schema;
 mod service;
 mod sse;
 mod starting;

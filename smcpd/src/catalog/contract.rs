@@ -145,10 +145,7 @@ fn command(at: &At<'_>) -> Result<Command, ContractError> {
     if let (Some(schema), true) = (&input_schema, parameters.is_empty()) {
         parameters = from_schema(schema);
     }
-    let open = at.switch("any_arguments")?.unwrap_or(false)
-        || input_schema.as_ref().is_some_and(|schema| {
-            schema.get("additionalProperties").is_some_and(|more| *more != Value::Bool(false))
-        });
+    let open = at.switch("any_arguments")?.unwrap_or(false) || input_schema.as_ref().is_some_and(takes_any);
     Ok(Command {
         path,
         name,
@@ -177,6 +174,15 @@ fn task(at: &At<'_>) -> Result<Option<TaskSupport>, ContractError> {
             Some(support) => Ok(Some(support)),
             None => fail(at.path("task"), "must be \"optional\" or \"required\""),
         },
+    }
+}
+
+/// Whether a schema says that there may be more arguments than it names.
+fn takes_any(schema: &Value) -> bool {
+    let says = |keyword: &str| schema.get(keyword).is_some_and(|more| *more != Value::Bool(false));
+    match schema.get("additionalProperties") {
+        Some(Value::Bool(false)) => schema.get("patternProperties").is_some(),
+        _ => ["additionalProperties", "unevaluatedProperties", "patternProperties"].into_iter().any(says),
     }
 }
 

@@ -277,3 +277,99 @@ proptest! {
         let _either = parse(&Value::Object(contract));
     }
 }
+
+/// A contract with every field that means something.
+fn full() -> Value {
+    json!({
+        "contract_version": "1.1",
+        "plugin": {"name": "p", "title": "P", "version": "1", "description": "d", "timeout": 3, "concurrency": 2,
+            "env": [{"name": "A", "description": "d", "required": true, "secret": false}]},
+        "commands": [{
+            "name": "a_b", "argv_path": ["a", "b"], "title": "A", "description": "d", "tool_name": "t",
+            "annotations": {"readOnlyHint": true}, "stdin": false, "progress": true, "timeout": 1.5, "concurrency": 1,
+            "parameters": [
+                {"name": "x", "type": "array", "items": {"type": "integer"}, "nargs": "+", "flag": "-x",
+                    "default": [1], "enum": [1, 2], "action": "append", "argv_words": {"negative_numbers": true}},
+                {"name": "y", "type": "string", "x-mcp-header": "Y", "pattern": "^a", "minLength": 1},
+            ],
+            "exclusive_groups": [{"required": true, "parameters": ["x", "y"]}],
+            "outputSchema": {"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}, "$defs": {"n": {"minimum": 1}}},
+        }, {
+            "name": "whole",
+            "inputSchema": {"type": "object", "properties": {"a": {"$ref": "#a"}, "b": {"type": ["string", "null"]}},
+                "allOf": [{"if": {"required": ["a"]}, "then": {"properties": {"c": {"enum": [1]}}}}],
+                "$defs": {"a": {"$anchor": "a", "items": [{"type": "string"}]}}, "additionalProperties": false},
+        }],
+    })
+}
+
+/// Puts `with` in the place of one value of many.
+fn mutated(value: &mut Value, mut at: usize, with: &Value) -> usize {
+    if at == 0 {
+        *value = with.clone();
+        return usize::MAX;
+    }
+    at -= 1;
+    let mut parts: Vec<&mut Value> = match value {
+        Value::Array(items) => items.iter_mut().collect(),
+        Value::Object(object) => object.values_mut().collect(),
+        _ => return at,
+    };
+    for part in &mut parts {
+        at = mutated(part, at, with);
+        if at == usize::MAX {
+            return at;
+        }
+    }
+    at
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) })]
+
+    #[test]
+    fn no_slip_in_a_contract_panics(slips in prop::collection::vec((1_usize..120, any_slip()), 1..4)) {
+        let mut contract = full();
+        for (at, with) in &slips {
+            mutated(&mut contract, *at, with);
+        }
+        if let Some(Ok(description)) = parse(&contract) {
+            let _written = crate::catalog::contract_writer::contract("p", &description);
+            for command in &description.commands {
+                let schema = crate::catalog::schema::of(command);
+                let _headers = crate::catalog::header_parameters::header_parameters(&schema);
+                let _compiled = command.output_schema.as_ref().map(crate::catalog::output_schema::OutputSchema::compile);
+            }
+        }
+    }
+}
+
+fn any_slip() -> impl Strategy<Value = Value> {
+    let words = [
+        "",
+        "a",
+        "object",
+        "#",
+        "#/",
+        "#/$defs/n",
+        "#/commands/0",
+        "-",
+        "--x",
+        "\0",
+        "é",
+        "(",
+        "https://x.invalid/",
+    ];
+    let numbers = [json!(-1), json!(0), json!(1e300), json!(u64::MAX), json!(0.5)];
+    prop_oneof![
+        any_json(),
+        prop::sample::select(words.map(Value::from).to_vec()),
+        prop::sample::select(numbers.to_vec()),
+        prop::sample::select(vec![
+            json!({"$ref": "#"}),
+            json!({"allOf": [{"$ref": "#"}]}),
+            json!([[]]),
+            json!([{}])
+        ]),
+    ]
+}

@@ -103,6 +103,7 @@ async fn described(
         let listed = tool.to_json(Fields::Titled);
         let grade = strict::grade(&listed["inputSchema"]);
         findings.extend(lint::command(tool.id(), command, &grade));
+        findings.extend(lint::promises(tool));
         findings.extend(trip_finding(tool.id(), &trips[index]));
         let reasons = [grade.letta.as_slice(), &grade.openai].concat();
         commands.push(json!({

@@ -54,6 +54,8 @@ pub(super) enum Code {
     Unsayable,
     RoundTripFailed,
     RoundTripUnknown,
+    BadOutputSchema,
+    BadHeader,
 }
 
 impl Code {
@@ -88,6 +90,8 @@ impl Code {
             Self::Unsayable => ("unsayable", Severity::Warning),
             Self::RoundTripFailed => ("round-trip-failed", Severity::Error),
             Self::RoundTripUnknown => ("round-trip-unknown", Severity::Note),
+            Self::BadOutputSchema => ("bad-output-schema", Severity::Error),
+            Self::BadHeader => ("bad-header", Severity::Error),
         }
     }
 }
@@ -283,6 +287,20 @@ pub(super) fn tool_names(tools: &[Tool], description: &Description, separator: S
             found.push(Finding::new(Code::ToolName, id, message, fix));
         }
         taken.push((wire.to_owned(), id.to_owned()));
+    }
+    found
+}
+
+/// Judges what a tool promises of its output, and which of its arguments come in headers.
+pub(super) fn promises(tool: &Tool) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if let Some(Err(reason)) = tool.output_schema() {
+        let fix = "mend the `outputSchema`, or leave it out: clients are not told it as it is";
+        found.push(Finding::new(Code::BadOutputSchema, tool.id(), reason, fix));
+    }
+    if let Err(reason) = tool.header_parameters() {
+        let fix = "mend the `x-mcp-header`, or leave it out: the tool is left out as it is";
+        found.push(Finding::new(Code::BadHeader, tool.id(), reason, fix));
     }
     found
 }

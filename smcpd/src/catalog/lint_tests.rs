@@ -154,3 +154,25 @@ fn words_that_are_missing_and_secrets_that_are_told_are_found() {
         assert_eq!(codes(&[not_described("p", reason)]), [expected]);
     }
 }
+
+#[test]
+fn promises_and_headers_that_are_worth_nothing_are_errors() {
+    let cases: [(Value, &[&str]); 4] = [
+        (
+            json!({"name": "c", "outputSchema": {"type": "object", "properties": {"a": {"type": "string"}}}}),
+            &[],
+        ),
+        (json!({"name": "c", "outputSchema": {"type": "object", "$ref": "a.json"}}), &["bad-output-schema"]),
+        (json!({"name": "c", "outputSchema": {"type": "object", "properties": 7}}), &["bad-output-schema"]),
+        (
+            json!({"name": "c", "inputSchema": {"type": "object",
+                "properties": {"a": {"type": "string", "x-mcp-header": "no good"}}}}),
+            &["bad-header"],
+        ),
+    ];
+    for (command, expected) in cases {
+        let plugin = crate::catalog::tests::plugin("p", json!([command]));
+        let tool = Tool::all_of(&plugin, Separator::default()).next().unwrap();
+        assert_eq!(codes(&promises(&tool)), expected, "{command}");
+    }
+}

@@ -3,9 +3,10 @@
 //! `discovery` keeps the published [`Catalog`] true to the plugins directory: `scan` finds programs, `describe`
 //! asks them (`contract_file`, `contract`, `parser_tree` under the probe, `help_text`), `facts` turns what a parser says into
 //! commands, `digest` and `store` remember. A [`Tool`] is one command: `schema` tells a client what it takes,
-//! `arguments` checks what came, `argv` says it on a command line, `output` reads what the program said.
-//! Running it is the executor's. [`Offered`] is what else plugins offer: `prompt` checks a prompt's arguments,
-//! `plugin_file` reads a file of a plugin, and `printed` what the commands behind these said.
+//! `arguments` checks what came, `argv` says it on a command line, `output` reads what the program said, and
+//! `output_schema` holds it to what its plugin promised. Running it is the executor's. [`Offered`] is what else plugins
+//! offer: `prompt` checks a prompt's arguments, `plugin_file` reads a file of a plugin, and `printed` what the commands
+//! behind these said.
 //!
 //! `inspect` is for the plugin's author: `lint` judges its files and tools, `strict` its schemas, `round_trip` its
 //! arguments, and `contract_writer` says what was found as a contract.
@@ -14,6 +15,7 @@ mod arguments;
 mod argv;
 mod base64;
 mod changes;
+mod content;
 mod contract;
 mod contract_file;
 mod contract_writer;
@@ -22,6 +24,7 @@ mod digest;
 mod discovery;
 mod environment;
 mod facts;
+mod header_parameters;
 mod help_text;
 mod inspect;
 mod lint;
@@ -30,6 +33,7 @@ mod names;
 mod needed;
 mod offers;
 mod output;
+mod output_schema;
 mod parser_tree;
 mod plugin_file;
 mod printed;
@@ -41,6 +45,7 @@ mod scan;
 mod schema;
 mod store;
 mod strict;
+mod subschemas;
 mod tool;
 mod transitions;
 mod watch;
@@ -52,6 +57,7 @@ use bytes::Bytes;
 
 pub(crate) use changes::{Change, Changes};
 pub(crate) use discovery::{CatalogHandle, Discovery, RescanError, Rescans};
+pub(crate) use header_parameters::HeaderParameter;
 pub(crate) use inspect::inspect;
 pub(crate) use model::TaskSupport;
 pub(crate) use model::offers::Answer;
@@ -177,9 +183,19 @@ impl Catalog {
         catalog
     }
 
-    /// A name that clients would choke on, or that is taken, keeps its tool out and says so.
+    /// What clients would choke on, or a name that is taken, keeps its tool out and says so.
     fn add(&mut self, tool: Tool, separator: Separator) {
         let wire = tool.wire_name();
+        if let Err(reason) = tool.header_parameters() {
+            let message = format!("left out: {reason}");
+            self.problems.push(Problem {
+                tool: tool.id().to_owned(),
+                message,
+                left_out: true,
+                is_tool: true,
+            });
+            return;
+        }
         let fault = names::fault(wire, separator);
         let error = match fault {
             Some(fault @ (Fault::Letters | Fault::TooLong)) => Some(fault.message(wire)),
@@ -200,6 +216,15 @@ impl Catalog {
         }
         if let Some(fault) = fault {
             let message = fault.message(wire);
+            self.problems.push(Problem {
+                tool: tool.id().to_owned(),
+                message,
+                left_out: false,
+                is_tool: true,
+            });
+        }
+        if let Some(Err(reason)) = tool.output_schema() {
+            let message = format!("its outputSchema is not listed: {reason}");
             self.problems.push(Problem {
                 tool: tool.id().to_owned(),
                 message,
@@ -268,5 +293,7 @@ impl Catalog {
     }
 }
 
+#[cfg(test)]
+mod schemas_tests;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! From what a program said to what a client gets: text, structure, native content, or an error with a code.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::needed::{self, Needed};
-
+use super::{Fields, content};
 use crate::executor::{End, Outcome, RunError};
 
 /// What a call ended with; the list is closed, clients sniff it.
@@ -59,6 +59,20 @@ impl ToolOutput {
     /// The text of the first block: of a failure, why.
     pub(crate) fn first_text(&self) -> &str {
         self.content[0]["text"].as_str().unwrap_or_default()
+    }
+
+    /// Whether a part of the output is missing.
+    pub(super) fn is_cut(&self) -> bool {
+        let Some(Value::Object(structured)) = &self.structured else { return false };
+        let bytes = structured.get("truncated").and_then(|truncated| truncated["bytes"].as_u64());
+        bytes.is_some_and(|bytes| *structured == cut_out(bytes))
+    }
+
+    /// Returns it with the content that a revision knows, and the rest in words.
+    #[must_use]
+    pub(crate) fn for_revision(mut self, fields: Fields) -> Self {
+        self.content = self.content.into_iter().map(|block| content::for_revision(block, fields)).collect();
+        self
     }
 
     /// The `CallToolResult` of the specification.
@@ -119,14 +133,8 @@ pub(crate) fn from_error(error: &RunError) -> ToolOutput {
 
 fn succeeded(stdout: &str, cut: u64) -> ToolOutput {
     if cut > 0 {
-        let note = format!("{cut} bytes of the output were cut out of its middle");
-        let structured = json!({"truncated": {"bytes": cut, "message": note}});
-        return ToolOutput {
-            content: vec![text_block(stdout)],
-            structured: Some(structured),
-            error: None,
-            needed: None,
-        };
+        let structured = Some(Value::Object(cut_out(cut)));
+        return ToolOutput { content: vec![text_block(stdout)], structured, error: None, needed: None };
     }
     let value = json_of(stdout);
     let needed = match value.as_ref().and_then(Value::as_object).and_then(needed::read) {
@@ -141,6 +149,11 @@ fn succeeded(stdout: &str, cut: u64) -> ToolOutput {
     let structured = value.filter(Value::is_object);
     let text = if stdout.is_empty() { "(no output)" } else { stdout };
     ToolOutput { content: vec![text_block(text)], structured, error: None, needed }
+}
+
+fn cut_out(bytes: u64) -> Map<String, Value> {
+    let message = format!("{bytes} bytes of the output were cut out of its middle");
+    Map::from_iter([("truncated".to_owned(), json!({"bytes": bytes, "message": message}))])
 }
 
 /// The `error` text, else stdout, else the tail of stderr, else the status; the tail of stderr is always added,
@@ -223,7 +236,7 @@ fn native(value: &Value) -> Option<ToolOutput> {
     let known = ["content", "structuredContent", "isError", "_meta"];
     let content = object.get("content")?.as_array()?;
     let all_known = object.keys().all(|key| known.contains(&key.as_str()));
-    if content.is_empty() || !all_known || !content.iter().all(is_block) {
+    if content.is_empty() || !all_known || !content.iter().all(content::is_block) {
         return None;
     }
     let failed = object.get("isError") == Some(&Value::Bool(true));
@@ -233,21 +246,6 @@ fn native(value: &Value) -> Option<ToolOutput> {
         error: failed.then_some(ErrorCode::PluginError),
         needed: None,
     })
-}
-
-/// Whether it is a content block that MCP knows.
-pub(super) fn is_block(block: &Value) -> bool {
-    let text = |key: &str| block[key].is_string();
-    match block["type"].as_str() {
-        Some("text") => text("text"),
-        Some("image" | "audio") => text("data") && text("mimeType"),
-        Some("resource_link") => text("uri") && text("name"),
-        Some("resource") => {
-            let resource = &block["resource"];
-            resource["uri"].is_string() && (resource["text"].is_string() || resource["blob"].is_string())
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]

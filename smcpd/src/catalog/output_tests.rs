@@ -107,8 +107,8 @@ fn content_blocks_pass_as_they_are_where_every_one_is_known() {
     let text = json!({"type": "text", "text": "x"});
     let good = [
         json!([text]),
-        json!([{"type": "image", "data": "aa", "mimeType": "image/png"}]),
-        json!([{"type": "audio", "data": "aa", "mimeType": "audio/wav"}, text]),
+        json!([{"type": "image", "data": "aaaa", "mimeType": "image/png"}]),
+        json!([{"type": "audio", "data": "aaaa", "mimeType": "audio/wav"}, text]),
         json!([{"type": "resource_link", "uri": "file:///x", "name": "x"}]),
         json!([{"type": "resource", "resource": {"uri": "file:///x", "text": "x"}}]),
     ];
@@ -222,7 +222,7 @@ fn content_blocks_keep_their_structure_and_what_is_half_a_block_is_text() {
     let halves = [
         json!({"type": "text"}),
         json!({"type": "text", "text": 7}),
-        json!({"type": "image", "data": "aa"}),
+        json!({"type": "image", "data": "aaaa"}),
         json!({"type": "resource_link", "uri": "file:///x"}),
         json!({"type": "resource", "resource": {"uri": "file:///x"}}),
         json!({"type": "resource", "resource": "file:///x"}),

@@ -57,11 +57,11 @@ fn made(
     ))
 }
 
-fn plugin(name: &str, commands: Value) -> Arc<Plugin> {
+pub(super) fn plugin(name: &str, commands: Value) -> Arc<Plugin> {
     plugin_with(name, json!({"commands": commands}), &config::Plugin::default(), Serialize::Plugin)
 }
 
-fn catalog(plugins: &[Arc<Plugin>], separator: Separator) -> Catalog {
+pub(super) fn catalog(plugins: &[Arc<Plugin>], separator: Separator) -> Catalog {
     let states =
         plugins.iter().map(|plugin| (plugin.name().to_owned(), PluginState::Described(Arc::clone(plugin))));
     Catalog::build(1, states.collect(), separator)
@@ -206,7 +206,7 @@ fn described(environment: Environment, names: &[&str]) -> Plugin {
     Plugin::new(located, String::new(), description, environment, "/s".into(), &granted, &execution)
 }
 
-fn argv(plugin: &Plugin, given: Value) -> Result<Vec<String>, String> {
+pub(super) fn argv(plugin: &Plugin, given: Value) -> Result<Vec<String>, String> {
     let (_, invocation) =
         plugin.prepare(0, given.as_object().unwrap(), &context()).map_err(|error| error.to_string())?;
     Ok(invocation.argv.into_iter().map(|word| word.into_string().unwrap()).collect())

@@ -3,14 +3,17 @@
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::arguments::{self, ArgumentError};
 use super::environment::Environment;
+use super::header_parameters::{HeaderParameter, header_parameters};
 use super::model::{Command, Description, TaskSupport};
+use super::output::ToolOutput;
+use super::output_schema::OutputSchema;
 use super::plugin_file::{self, Contents};
 use super::scan::Located;
 use super::{argv, offers, schema};
@@ -34,6 +37,15 @@ pub(crate) struct Plugin {
     timeout: Option<Duration>,
     lanes: Lanes,
     output: OutputLimit,
+    /// What is made of each command's schemas, once.
+    made: Vec<Made>,
+}
+
+/// What is made of the schemas of a command when it is first needed; an error is why nothing can be.
+#[derive(Debug, Default)]
+struct Made {
+    output: OnceLock<Result<OutputSchema, String>>,
+    headers: OnceLock<Result<Vec<HeaderParameter>, String>>,
 }
 
 /// How the calls of a plugin stand to each other and to those of others.
@@ -70,11 +82,13 @@ impl Plugin {
         };
         let has_readme =
             located.directory.join(offers::README).symlink_metadata().is_ok_and(|found| found.is_file());
+        let made = description.commands.iter().map(|_| Made::default()).collect();
         Self {
             located,
             digest,
             description,
             has_readme,
+            made,
             environment,
             state,
             timeout: granted.timeout.unwrap_or(execution.timeout),
@@ -140,6 +154,27 @@ impl Plugin {
         plugin_file::read(&self.located.directory, path)
     }
 
+    /// Holds what a call of a command ended with to the command's `outputSchema`.
+    pub(crate) fn checked(&self, command: usize, output: ToolOutput) -> ToolOutput {
+        match self.output_schema(command) {
+            Some(Ok(schema)) => schema.checked(output),
+            // It is not listed, so nothing was promised.
+            Some(Err(_)) | None => output,
+        }
+    }
+
+    fn output_schema(&self, command: usize) -> Option<Result<&OutputSchema, &str>> {
+        let schema = self.description.commands.get(command)?.output_schema.as_ref()?;
+        let made = self.made[command].output.get_or_init(|| OutputSchema::compile(schema));
+        Some(made.as_ref().map_err(String::as_str))
+    }
+
+    fn header_parameters(&self, command: usize) -> Result<&[HeaderParameter], &str> {
+        let make = || header_parameters(&schema::of(&self.description.commands[command]));
+        let made = self.made[command].headers.get_or_init(make);
+        made.as_ref().map(Vec::as_slice).map_err(String::as_str)
+    }
+
     pub(crate) fn directory(&self) -> &std::path::Path {
         &self.located.directory
     }
@@ -182,12 +217,22 @@ pub(crate) enum Fields {
     Plain,
     /// 2025-03-26: annotations too.
     Annotated,
-    /// 2025-06-18 and later: title too.
+    /// 2025-06-18 and later: title and outputSchema too.
     Titled,
 }
 
 impl Fields {
     pub(crate) const ALL: [Self; 3] = [Self::Plain, Self::Annotated, Self::Titled];
+
+    /// Audio came with 2025-03-26.
+    pub(super) fn has_audio(self) -> bool {
+        self != Self::Plain
+    }
+
+    /// Links to resources came with 2025-06-18.
+    pub(super) fn has_resource_links(self) -> bool {
+        self == Self::Titled
+    }
 }
 
 /// What runs when a tool is called.
@@ -267,6 +312,22 @@ impl Tool {
         }
     }
 
+    /// The arguments that come in headers too; the error says why nobody can tell.
+    pub(crate) fn header_parameters(&self) -> Result<&[HeaderParameter], &str> {
+        match &self.kind {
+            Kind::Health => Ok(&[]),
+            Kind::Command { plugin, index } => plugin.header_parameters(*index),
+        }
+    }
+
+    /// What it promises of its output; the error says why the promise is worth nothing.
+    pub(super) fn output_schema(&self) -> Option<Result<&OutputSchema, &str>> {
+        match &self.kind {
+            Kind::Health => None,
+            Kind::Command { plugin, index } => plugin.output_schema(*index),
+        }
+    }
+
     /// Returns what `tools/list` says of it.
     pub(crate) fn to_json(&self, fields: Fields) -> Value {
         let (title, annotations);
@@ -289,6 +350,9 @@ impl Tool {
                 tool.insert("inputSchema".to_owned(), schema::of(command));
             }
         }
+        if let (Fields::Titled, Some(Ok(_)), Some(command)) = (fields, self.output_schema(), self.command()) {
+            tool.insert("outputSchema".to_owned(), command.output_schema.clone().into());
+        }
         if let (Fields::Titled, Some(title)) = (fields, title) {
             tool.insert("title".to_owned(), title.into());
         }
@@ -304,16 +368,6 @@ impl Tool {
             Kind::Health => None,
             Kind::Command { plugin, index } => plugin.description.commands[*index].task,
         }
-    }
-
-    /// The parameters that headers repeat, each with the end of its header's name (`x-mcp-header`).
-    pub(crate) fn header_parameters(&self) -> Vec<(String, String)> {
-        let tool = self.to_json(Fields::Plain);
-        let properties = tool["inputSchema"]["properties"].as_object();
-        let named = properties.into_iter().flatten().filter_map(|(name, schema)| {
-            schema["x-mcp-header"].as_str().map(|header| (name.clone(), header.to_owned()))
-        });
-        named.collect()
     }
 
     /// A model chooses by description, so none is ever empty.

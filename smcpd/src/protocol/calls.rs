@@ -19,7 +19,9 @@ use super::noted::noted;
 use super::said::Speaker;
 use super::voice::Voice;
 use super::{Peer, Service, read};
-use crate::catalog::{self, CallContext, ErrorCode, Kind, Plugin, Progress, Tool, ToolOutput};
+use crate::catalog::{
+    self, CallContext, ErrorCode, HeaderParameter, Kind, Plugin, Progress, Tool, ToolOutput,
+};
 use crate::events::{self, Field};
 use crate::executor::{Live, Sign};
 use crate::metrics::{self, Finished, Reason};
@@ -64,8 +66,14 @@ pub(crate) enum CallError {
     Arguments(String),
 }
 
-/// Arguments, and the parameters among them that headers repeat.
-type HeaderParameters = (Map<String, Value>, Vec<(String, String)>);
+/// An argument that a header repeats (`x-mcp-header`).
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Repeated {
+    pub(crate) header: String,
+    pub(crate) argument: String,
+    /// `None` where it is not given.
+    pub(crate) value: Option<Value>,
+}
 
 /// What a call says while it runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,7 +131,7 @@ impl Service {
     /// The result of a call, or what it needs of a stateless client.
     fn answered(&self, peer: &Peer, mut output: ToolOutput, binding: &[u8]) -> Result<Bytes, RpcError> {
         match output.needed.take() {
-            None => Ok(output.into_result().to_string().into()),
+            None => Ok(output.for_revision(peer.revision.fields()).into_result().to_string().into()),
             Some(needed) => match asking::askable(needed, &peer.client) {
                 Ok(needed) => Ok(asking::required(&needed, &self.seal, binding).to_string().into()),
                 Err(AskError::Unable(capabilities)) => Err(asking::missing_capability(&capabilities)),
@@ -132,15 +140,22 @@ impl Service {
         }
     }
 
-    /// The arguments of a call that headers repeat, and those headers' names; `None` where there are none.
-    pub(crate) fn header_parameters(&self, request: &Request) -> Option<HeaderParameters> {
+    /// The arguments of a call that headers repeat; `None` where there are none.
+    pub(crate) fn repeated(&self, request: &Request) -> Option<Vec<Repeated>> {
         if request.method != "tools/call" {
             return None;
         }
         let params: Params<'_> = read(request.params.as_deref()).ok()??;
         let tool = self.catalog.snapshot().find(&params.name).ok()?;
-        let parameters = tool.header_parameters();
-        (!parameters.is_empty()).then(|| (arguments(params.arguments).unwrap_or_default(), parameters))
+        // A tool whose annotations nobody understands is not there.
+        let parameters = tool.header_parameters().ok().filter(|parameters| !parameters.is_empty())?;
+        let arguments = arguments(params.arguments).unwrap_or_default();
+        let repeated = |parameter: &HeaderParameter| Repeated {
+            header: format!("Mcp-Param-{}", parameter.name),
+            argument: parameter.path.join("."),
+            value: parameter.value_in(&arguments).cloned(),
+        };
+        Some(parameters.iter().map(repeated).collect())
     }
 
     /// Runs one call of whoever is no MCP client.
@@ -267,7 +282,11 @@ impl Service {
             return Ok(ToolOutput::failed(ErrorCode::StartFailed, reason));
         }
         Ok(match self.executor.run(admission, invocation, live, cancel).await {
-            Ok(outcome) => catalog::from_outcome(outcome),
+            Ok(outcome) => match catalog::from_outcome(outcome) {
+                // It promised a result, and this is none yet.
+                asks if asks.needed.is_some() => asks,
+                output => plugin.checked(command, output),
+            },
             Err(error) => catalog::from_error(&error),
         })
     }

@@ -31,13 +31,13 @@ mod sessions;
 mod state;
 pub(crate) mod stateless;
 mod tasks;
+mod tools;
 mod updated;
 mod voice;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use calls::{Asked, CallError, Event};
+pub(crate) use calls::{Asked, CallError, Event, Repeated};
 use changes::Change;
 pub(crate) use client::Client;
 use jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, RpcError, UNSUPPORTED_VERSION};
@@ -67,9 +67,6 @@ use crate::executor::{Executor, LaneCounts};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::throttle::Throttle;
-
-/// Letta and others read only the first page of a list: it holds this many tools.
-const PAGE: usize = 1_000;
 
 /// How often idle sessions are looked for.
 const SWEEP: std::time::Duration = std::time::Duration::from_secs(1);
@@ -250,35 +247,6 @@ impl Service {
         }
         // Nobody may listen.
         let _heard = self.changes.send(change.clone());
-    }
-
-    fn list(&self, peer: &Peer, params: Option<&RawValue>) -> Result<Bytes, RpcError> {
-        #[derive(Deserialize, Default)]
-        struct Params {
-            cursor: Option<String>,
-        }
-        let params: Params = read(params)?.unwrap_or_default();
-        let catalog = self.catalog.snapshot();
-        let count = catalog.tools().len();
-        let start = match params.cursor {
-            None => 0,
-            Some(cursor) => cursor
-                .parse()
-                .ok()
-                .filter(|start| *start < count)
-                .ok_or_else(|| RpcError::new(INVALID_PARAMS, "`cursor` is not one of ours"))?,
-        };
-        let fields = peer.revision.fields();
-        if start == 0 && count <= PAGE {
-            let tools = catalog.listed(fields);
-            return Ok([b"{\"tools\":", tools.as_ref(), b"}"].concat().into());
-        }
-        let tools: Vec<Value> = catalog.tools_from(start, PAGE, fields);
-        let mut page = json!({"tools": tools});
-        if start + PAGE < count {
-            page["nextCursor"] = (start + PAGE).to_string().into();
-        }
-        Ok(page.to_string().into())
     }
 }
 

@@ -72,8 +72,8 @@ fn introduced(
     let said = stateless::said(request)?;
     headers::agree(headers, &said.version, request)?;
     stateless::admit(&said, request)?;
-    if let Some((arguments, parameters)) = doors.service.header_parameters(request) {
-        headers::agree_on_parameters(headers, &arguments, &parameters)?;
+    for repeated in doors.service.repeated(request).iter().flatten() {
+        headers::agree_on(headers, repeated)?;
     }
     let peer = Peer::outside(Revision::V2026_07_28, caller, agent);
     Ok(Peer { client: said.client, ..peer })

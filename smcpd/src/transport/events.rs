@@ -86,4 +86,58 @@ mod tests {
                         event: message\ndata: {}\n\n";
         assert_eq!(sent, expected);
     }
+
+    /// Reads a stream as a client does (WHATWG HTML, "parsing an event stream"): the id, name and data of each event.
+    fn read(stream: &str) -> Vec<(Option<String>, String, String)> {
+        let mut events = Vec::new();
+        let (mut id, mut name, mut data) = (None, String::new(), None::<String>);
+        for line in stream.split('\n') {
+            let (field, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                _ if line.is_empty() => {
+                    let name = std::mem::take(&mut name);
+                    let name = if name.is_empty() { "message".to_owned() } else { name };
+                    events.extend(data.take().map(|data| (id.take(), name, data)));
+                }
+                "id" => id = Some(value.to_owned()),
+                "event" => name = value.to_owned(),
+                "data" => {
+                    data = Some(match data.take() {
+                        None => value.to_owned(),
+                        Some(before) => format!("{before}\n{value}"),
+                    });
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(data, None, "the last event has its end");
+        events
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_what_a_client_reads(
+            messages in proptest::collection::vec(
+                ("\\PC{0,40}|[\r\n:\u{2028}\\\\\" ]{0,10}", proptest::option::of("[a-f0-9]{1,16}"), proptest::bool::ANY),
+                0..8,
+            ),
+        ) {
+            let mut stream = Vec::new();
+            let mut expected = Vec::new();
+            for (text, id, is_quiet) in &messages {
+                let json = serde_json::json!({"said": text, text: [text]}).to_string();
+                stream.extend_from_slice(&event(id.as_deref(), "message", json.as_bytes()));
+                expected.push((id.clone(), "message".to_owned(), json));
+                if *is_quiet {
+                    stream.extend_from_slice(KEEP_ALIVE);
+                    stream.extend_from_slice(&priming("9"));
+                    expected.push((Some("9".to_owned()), "message".to_owned(), String::new()));
+                }
+            }
+            // A client ends a line at a carriage return too: none may be there.
+            proptest::prop_assert!(!stream.contains(&b'\r'));
+            proptest::prop_assert_eq!(read(std::str::from_utf8(&stream).unwrap()), expected);
+        }
+    }
 }

@@ -4,10 +4,11 @@
 use axum::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::text;
+use crate::protocol::Repeated;
 use crate::protocol::jsonrpc::{HEADER_MISMATCH, Request, RpcError};
 
 /// A value that no header can hold as it is stands between these, in base64.
@@ -72,32 +73,22 @@ fn decoded(value: &str) -> Option<String> {
     }
 }
 
-/// Checks the headers that repeat arguments: `parameters` are their names, each with the end of its header's name.
-pub(super) fn agree_on_parameters(
-    headers: &HeaderMap,
-    arguments: &Map<String, Value>,
-    parameters: &[(String, String)],
-) -> Result<(), RpcError> {
-    for (parameter, suffix) in parameters {
-        let name = format!("Mcp-Param-{suffix}");
-        let argument = arguments.get(parameter).filter(|argument| !argument.is_null());
-        match (argument, value(headers, &name)?) {
-            (None, None) => {}
-            (Some(argument), Some(value)) if is_same(argument, &value) => {}
-            (Some(_), Some(_)) => {
-                return Err(mismatch(format!("the header `{name}` is not the argument `{parameter}`")));
-            }
-            (Some(_), None) => {
-                return Err(mismatch(format!(
-                    "the header `{name}` is missing: it repeats the argument `{parameter}`"
-                )));
-            }
-            (None, Some(_)) => {
-                return Err(mismatch(format!("the header `{name}` is there, and no argument `{parameter}`")));
-            }
+/// Checks the header that repeats one argument.
+pub(super) fn agree_on(headers: &HeaderMap, repeated: &Repeated) -> Result<(), RpcError> {
+    let Repeated { header, argument, value: said } = repeated;
+    match (said, value(headers, header)?) {
+        (None, None) => Ok(()),
+        (Some(said), Some(value)) if is_same(said, &value) => Ok(()),
+        (Some(_), Some(_)) => {
+            Err(mismatch(format!("the header `{header}` is not the argument `{argument}`")))
+        }
+        (Some(_), None) => {
+            Err(mismatch(format!("the header `{header}` is missing: it repeats the argument `{argument}`")))
+        }
+        (None, Some(_)) => {
+            Err(mismatch(format!("the header `{header}` is there, and no argument `{argument}`")))
         }
     }
-    Ok(())
 }
 
 /// Numbers are compared as numbers: `1` is `1.0`.
@@ -174,9 +165,12 @@ mod tests {
 
     #[test]
     fn an_argument_is_repeated_as_it_is_or_in_base64() {
-        let parameters = ["s", "n", "b"].map(|name| (name.to_owned(), name.to_uppercase()));
         let check = |arguments: Value, pairs: &[(&str, &str)]| {
-            agree_on_parameters(&headers(pairs), arguments.as_object().unwrap(), &parameters).is_ok()
+            ["s", "n", "b"].iter().all(|name| {
+                let value = arguments.get(name).filter(|value| !value.is_null()).cloned();
+                let header = format!("Mcp-Param-{}", name.to_uppercase());
+                agree_on(&headers(pairs), &Repeated { header, argument: (*name).to_owned(), value }).is_ok()
+            })
         };
         for (arguments, pairs, fits) in [
             (json!({}), &[][..], true),

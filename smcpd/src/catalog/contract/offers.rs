@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::at::{At, ContractError, fail, is_name};
 use crate::catalog::base64::is_base64;
+use crate::catalog::content::is_block;
 use crate::catalog::model::offers::{
     About, Answer, Body, Offers, Prompt, PromptArgument, Resource, Template, UriTemplate,
 };
-use crate::catalog::output::is_block;
 
 pub(super) const FIELDS: [&str; 4] = ["resources", "resource_templates", "prompts", "completion"];
 const RESOURCE_FIELDS: [&str; 11] = [

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::super::model::{Parameter, Shape, Type, Words, is_secret};
+use super::super::subschemas;
 use super::at::{At, ContractError, fail};
 
 /// What the contract says of how a parameter goes on the command line; the parser's facts win over it.
@@ -196,7 +197,7 @@ fn items(at: &At<'_>) -> Result<(Option<Type>, Option<Value>), ContractError> {
 }
 
 /// The words of a parameter that are the contract's own; everything else that JSON Schema knows passes through.
-const SCHEMA_KEYWORDS: [&str; 18] = [
+const SCHEMA_KEYWORDS: [&str; 19] = [
     "title",
     "format",
     "minimum",
@@ -215,6 +216,7 @@ const SCHEMA_KEYWORDS: [&str; 18] = [
     "examples",
     "anyOf",
     "oneOf",
+    "x-mcp-header",
 ];
 
 fn keywords(object: &Map<String, Value>) -> Map<String, Value> {
@@ -231,27 +233,47 @@ fn keywords(object: &Map<String, Value>) -> Map<String, Value> {
     kept
 }
 
-/// What an `inputSchema` says when no parameters stand beside it.
+/// What an `inputSchema` says when no parameters stand beside it. What it only says under a condition (`anyOf`, `then`,
+/// a definition that it refers to) may be given too; whether it has to be is the plugin's to judge.
 pub(super) fn from_schema(schema: &Value) -> Vec<Parameter> {
-    let required = schema["required"].as_array();
-    let Some(properties) = schema["properties"].as_object() else { return Vec::new() };
-    let parameter = |(name, property): (&String, &Value)| {
-        let kind = type_of(property);
-        let items = type_of(&property["items"]);
-        Parameter {
-            name: name.clone(),
-            kind: kind.unwrap_or_default(),
-            any: kind.is_none() || kind == Some(Type::Array) && items.is_none(),
-            items,
-            required: required.is_some_and(|required| required.iter().any(|known| known == name)),
-            choices: property["enum"].as_array().cloned(),
-            shape: if kind == Some(Type::Array) { Shape::Repeat } else { Shape::Option },
-            flag: Some(format!("--{name}")),
-            level: 1,
-            ..Parameter::default()
+    let mut parameters: Vec<Parameter> = Vec::new();
+    for one in subschemas::asked_of_one_value(schema) {
+        let is_root = std::ptr::eq(one, schema);
+        for (name, property) in one["properties"].as_object().into_iter().flatten() {
+            match parameters.iter_mut().find(|known| known.name == *name) {
+                None => parameters.push(from_property(schema, name, property, is_root)),
+                // Two say something of it, and either may allow what the other does not.
+                Some(known) if !known.any => {
+                    known.any = *known != from_property(schema, name, property, true);
+                }
+                Some(_) => {}
+            }
         }
-    };
-    properties.iter().map(parameter).collect()
+    }
+    parameters
+}
+
+fn from_property(schema: &Value, name: &str, property: &Value, is_sure: bool) -> Parameter {
+    let is_needed =
+        schema["required"].as_array().is_some_and(|required| required.iter().any(|known| known == name));
+    let (kind, items) = (type_of(property), type_of(&property["items"]));
+    // `null` is read as absent, so where it is allowed, so is leaving it out.
+    let may_be_null =
+        property["type"].as_array().is_some_and(|names| names.iter().any(|kind| kind == "null"));
+    Parameter {
+        name: name.to_owned(),
+        kind: kind.unwrap_or_default(),
+        any: !is_sure || kind.is_none() || kind == Some(Type::Array) && items.is_none(),
+        items,
+        required: is_needed && !may_be_null,
+        // Those of a list are whole lists.
+        choices: property["enum"].as_array().filter(|_| kind != Some(Type::Array)).cloned(),
+        shape: if kind == Some(Type::Array) { Shape::Repeat } else { Shape::Option },
+        flag: Some(format!("--{name}")),
+        secret: is_secret(name),
+        level: 1,
+        ..Parameter::default()
+    }
 }
 
 /// The one type of a schema, `null` aside.
