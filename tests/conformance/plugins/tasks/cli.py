@@ -32,6 +32,11 @@ def accepted(answers, key, field, kind):
     return value if answer.get("action") == "accept" and isinstance(value, kind) else None
 
 
+def work():
+    """Longer than a call may take before it becomes a task; what asks at once is no task yet."""
+    time.sleep(1.2)
+
+
 def greet(arguments, _answers):
     return text(f"Hello, {arguments['name']}!")
 
@@ -43,7 +48,7 @@ def slow_compute(arguments, _answers):
 
 
 def failing_job(_arguments, _answers):
-    time.sleep(0.5)
+    work()
     print(json.dumps({"error": "This job intentionally fails for testing"}))
     sys.exit(1)
 
@@ -51,6 +56,7 @@ def failing_job(_arguments, _answers):
 def protocol_error_job(_arguments, answers):
     roots = answers.get("client_roots")
     if roots is None:
+        work()
         return ask({"client_roots": {"method": "roots/list", "params": {}}})
     return text(f"The client has {len(roots.get('roots', []))} roots.")
 
@@ -58,6 +64,7 @@ def protocol_error_job(_arguments, answers):
 def confirm_delete(arguments, answers):
     sure = accepted(answers, "confirmation", "confirm", bool)
     if sure is None:
+        work()
         return ask({"confirmation": elicit(f"Delete {arguments['filename']}?", {"confirm": {"type": "boolean"}})})
     return text(f"{arguments['filename']} {'would be deleted' if sure else 'is kept'}; nothing was touched.")
 
@@ -69,6 +76,7 @@ def multi_input(_arguments, answers):
     }
     # The suite answers both with whatever it likes.
     if not all(isinstance(answers.get(key), dict) for key in questions):
+        work()
         return ask(questions)
     return text("Both inputs arrived.")
 
