@@ -226,3 +226,30 @@ fn marks_are_found_only_while_a_call_runs() {
     let mark = format!("SMCP_CALL_ID={}", text(&id).trim_matches('"'));
     assert!(marked(&mark).is_empty(), "{mark}");
 }
+
+#[test]
+fn an_output_that_is_cut_is_there_whole_as_a_resource_of_its_caller() {
+    let daemon = smcpd()
+        .plugins(&["worker"])
+        .config("[execution]\noutput_limit = 2000\n")
+        .environment("MCP_API_KEYS", "one,two")
+        .start();
+    let ask = |key: &str, method: &str, params: Value| {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        daemon.post("/messages/", &[("X-API-Key", key)], &body).json()
+    };
+    let called = ask("one", "tools/call", json!({"name": "worker.flood", "arguments": {"bytes": 10_000}}));
+    let content = called["result"]["content"].as_array().unwrap();
+    assert!(content[0]["text"].as_str().unwrap().contains("bytes cut"), "{called}");
+    let link = &content[1];
+    assert_eq!(
+        (&link["type"], link["size"].as_u64().unwrap() >= 10_000),
+        (&json!("resource_link"), true),
+        "{link}"
+    );
+    let read = |key: &str| ask(key, "resources/read", json!({"uri": link["uri"]}));
+    let text = read("one")["result"]["contents"][0]["text"].as_str().unwrap().to_owned();
+    assert_eq!(text.len() as u64, link["size"].as_u64().unwrap());
+    assert_eq!(read("two")["error"]["code"], -32002);
+    assert_eq!(read("two")["error"]["data"]["uri"], link["uri"]);
+}

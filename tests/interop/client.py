@@ -145,7 +145,8 @@ async def initialize(peer):
 
 
 async def discover(peer):
-    expect(discovered and peer.session.initialize_result is not None, discovered)
+    fell_back = peer.session.initialize_result is not None
+    expect(discovered and fell_back == (TASK["revision"] < "2026-07-28"), (discovered, fell_back))
 
 
 async def tools(peer):

@@ -171,16 +171,29 @@ impl Catalog {
                 PluginState::Pending | PluginState::Failed(_) => None,
             })
             .collect();
-        for plugin in &described {
+        // Of two tools with one name the plugin that was linked earlier keeps it.
+        let mut elders = described.clone();
+        elders.sort_by_key(|plugin| plugin.linked());
+        for plugin in elders {
             for tool in Tool::all_of(plugin, separator) {
                 catalog.add(tool, separator);
             }
         }
+        catalog.sort();
         let (offered, problems) = Offered::of(&described);
         catalog.offered = offered;
         catalog.problems.extend(problems);
         catalog.plugins = plugins;
         catalog
+    }
+
+    /// Brings the tools into the order of their plugins' names, our own first.
+    fn sort(&mut self) {
+        self.tools.sort_by(|one, other| one.plugin_name().cmp(&other.plugin_name()));
+        self.index = Index::default();
+        for (at, tool) in self.tools.iter().enumerate() {
+            self.index.add(at, tool.wire_name(), tool.plugin_name(), tool.command_name());
+        }
     }
 
     /// What clients would choke on, or a name that is taken, keeps its tool out and says so.

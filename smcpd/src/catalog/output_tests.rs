@@ -11,7 +11,13 @@ fn outcome(end: End, stdout: &str, stderr: &str) -> Outcome {
         captured.push(text.as_bytes());
         captured
     };
-    Outcome { end, stdout: captured(stdout), stderr: captured(stderr), ran: Duration::from_millis(1_234) }
+    Outcome {
+        end,
+        stdout: captured(stdout),
+        stderr: captured(stderr),
+        ran: Duration::from_millis(1_234),
+        spilled: None,
+    }
 }
 
 fn first_text(output: &ToolOutput) -> &str {
@@ -251,7 +257,7 @@ proptest! {
             captured
         };
         let (stdout, stderr) = (captured(&stdout), captured(&stderr));
-        let result = from_outcome(Outcome { end, stdout, stderr, ran: Duration::MAX }).into_result();
+        let result = from_outcome(Outcome { end, stdout, stderr, ran: Duration::MAX, spilled: None }).into_result();
         prop_assert!(result["content"][0]["text"].as_str().is_some_and(|text| !text.is_empty()));
         prop_assert!(result.get("structuredContent").is_none_or(Value::is_object));
         prop_assert_eq!(&result["isError"], &json!(end != End::Exited(0)));

@@ -35,6 +35,7 @@ pub(super) async fn find(
         stdin: None,
         timeout: Some(plugins.describe_timeout),
         output: OutputLimit { keep: 8 << 10, ceiling: 8 << 10 },
+        spill: None,
     };
     let said = match executor.probe(asked, cancel).await {
         Ok(outcome) if outcome.end == End::Exited(0) => outcome.stdout.into_text(),

@@ -437,6 +437,7 @@ impl Plugin {
             stdin,
             timeout,
             output: self.output,
+            spill: None,
         }
     }
 

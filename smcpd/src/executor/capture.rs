@@ -27,6 +27,17 @@ impl Captured {
         self.tail.extend(rest);
     }
 
+    /// Returns whether so many more bytes would all be kept.
+    pub(super) fn has_room_for(&self, more: usize) -> bool {
+        self.total + more as u64 <= self.limit as u64
+    }
+
+    /// What was kept, in its order.
+    pub(super) fn parts(&self) -> [&[u8]; 3] {
+        let (one, other) = self.tail.as_slices();
+        [&self.head, one, other]
+    }
+
     /// Bytes that came, kept or not.
     pub(crate) fn total(&self) -> u64 {
         self.total

@@ -15,6 +15,7 @@ pub(crate) mod launch;
 mod live;
 mod orphans;
 mod process;
+mod spill;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -31,6 +32,7 @@ pub(crate) use lanes::{Admission, Counts, LaneCounts};
 use lanes::{Lanes, Refused};
 pub(crate) use live::{Live, Sign};
 use process::Spawner;
+pub(crate) use spill::Spilled;
 
 use crate::pulse::Heart;
 
@@ -49,6 +51,8 @@ pub(crate) struct Invocation {
     /// How long it may run, waiting not counted.
     pub(crate) timeout: Option<Duration>,
     pub(crate) output: OutputLimit,
+    /// Where the whole of a longer stdout goes; nowhere without.
+    pub(crate) spill: Option<PathBuf>,
 }
 
 /// How much of each pipe is kept, and how much may pass at all before the program is ended.
@@ -77,6 +81,8 @@ pub(crate) struct Outcome {
     pub(crate) stdout: Captured,
     pub(crate) stderr: Captured,
     pub(crate) ran: Duration,
+    /// The whole of stdout, where more came than was kept.
+    pub(crate) spilled: Option<Spilled>,
 }
 
 /// Why a program did not run.

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -19,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::descendants::{Descendants, MARK};
 use super::live::{Lines, Live};
-use super::{Captured, End, Invocation, Outcome, OutputLimit, launch, orphans};
+use super::spill::{Spill, Spilled};
+use super::{Captured, End, Invocation, Outcome, launch, orphans};
 
 /// How long a pipe that a background child holds open is read after the program itself has exited normally.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -139,7 +141,7 @@ pub(super) async fn run(
     let mut leader = spawner.spawn(&invocation)?;
     let exited = watch(pidfd_open(leader.pid, PidfdFlags::empty())?)?;
     let pipes = leader.pipes.take().expect("the pipes are taken once");
-    let mut reader = Reader::new(&pipes.stdout, &pipes.stderr, invocation.output, live)?;
+    let mut reader = Reader::new(&pipes, &invocation, live)?;
     drop((pipes.stdout, pipes.stderr));
     // Fed beside the reading, so that a program that answers before it has read all cannot block us.
     let feed = feed(pipes.stdin, invocation.stdin);
@@ -165,7 +167,7 @@ pub(super) async fn run(
         drain(&mut reader).await;
     }
     let status = leader.reap()?;
-    let (stdout, stderr) = reader.finish();
+    let (stdout, stderr, spilled) = reader.finish();
     if let Some(error) = launch_failure(status, &stderr) {
         return Err(error);
     }
@@ -173,7 +175,7 @@ pub(super) async fn run(
         (Some(code), _) => End::Exited(code),
         (None, signal) => End::Signaled(signal.unwrap_or(0)),
     });
-    Ok(Outcome { end, stdout, stderr, ran: started.elapsed() })
+    Ok(Outcome { end, stdout, stderr, ran: started.elapsed(), spilled })
 }
 
 #[expect(
@@ -259,18 +261,25 @@ struct Reader<'a> {
 struct Pipe<'a> {
     receiver: Option<pipe::Receiver>,
     captured: Captured,
+    spill: Spill,
     buffer: Vec<u8>,
     /// What is said here is shown while the program runs.
     lines: Option<Lines<'a>>,
 }
 
 impl<'a> Pipe<'a> {
-    fn new(descriptor: &Option<OwnedFd>, keep: usize, lines: Option<Lines<'a>>) -> io::Result<Self> {
+    fn new(
+        descriptor: &Option<OwnedFd>,
+        keep: usize,
+        spill: Option<PathBuf>,
+        lines: Option<Lines<'a>>,
+    ) -> io::Result<Self> {
         let receiver = match descriptor {
             Some(descriptor) => Some(pipe::Receiver::from_owned_fd(descriptor.try_clone()?)?),
             None => None,
         };
-        Ok(Self { receiver, captured: Captured::new(keep), buffer: Vec::new(), lines })
+        let (captured, spill) = (Captured::new(keep), Spill::to(spill));
+        Ok(Self { receiver, captured, spill, buffer: Vec::new(), lines })
     }
 
     async fn read(&mut self) {
@@ -283,6 +292,7 @@ impl<'a> Pipe<'a> {
                 self.buffer = Vec::new();
             }
             Ok(_) => {
+                self.spill.push(&self.captured, &self.buffer);
                 self.captured.push(&self.buffer);
                 if let Some(lines) = &mut self.lines {
                     lines.push(&self.buffer);
@@ -291,24 +301,20 @@ impl<'a> Pipe<'a> {
         }
     }
 
-    fn finish(self) -> Captured {
+    fn finish(self) -> (Captured, Option<Spilled>) {
         if let Some(lines) = self.lines {
             lines.finish();
         }
-        self.captured
+        (self.captured, self.spill.finish())
     }
 }
 
 impl<'a> Reader<'a> {
-    fn new(
-        stdout: &Option<OwnedFd>,
-        stderr: &Option<OwnedFd>,
-        limit: OutputLimit,
-        live: &'a Live,
-    ) -> io::Result<Self> {
+    fn new(pipes: &Pipes, invocation: &Invocation, live: &'a Live) -> io::Result<Self> {
+        let limit = invocation.output;
         Ok(Self {
-            stdout: Pipe::new(stdout, limit.keep, None)?,
-            stderr: Pipe::new(stderr, limit.keep, Some(Lines::of(live)))?,
+            stdout: Pipe::new(&pipes.stdout, limit.keep, invocation.spill.clone(), None)?,
+            stderr: Pipe::new(&pipes.stderr, limit.keep, None, Some(Lines::of(live)))?,
             ceiling: limit.ceiling,
         })
     }
@@ -326,7 +332,8 @@ impl<'a> Reader<'a> {
         self.stdout.captured.total() > self.ceiling || self.stderr.captured.total() > self.ceiling
     }
 
-    fn finish(self) -> (Captured, Captured) {
-        (self.stdout.finish(), self.stderr.finish())
+    fn finish(self) -> (Captured, Captured, Option<Spilled>) {
+        let ((stdout, spilled), (stderr, _)) = (self.stdout.finish(), self.stderr.finish());
+        (stdout, stderr, spilled)
     }
 }

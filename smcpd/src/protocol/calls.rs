@@ -23,7 +23,7 @@ use crate::catalog::{
     self, CallContext, ErrorCode, HeaderParameter, Kind, Plugin, Progress, Tool, ToolOutput,
 };
 use crate::events::{self, Field};
-use crate::executor::{Live, Sign};
+use crate::executor::{Live, Sign, Spilled};
 use crate::metrics::{self, Finished, Reason};
 
 #[derive(Deserialize)]
@@ -242,7 +242,7 @@ impl Service {
                     turn: turn(peer),
                 };
                 let running = self.run(plugin, *index, asked.arguments, &context, Arc::clone(&live), &cancel);
-                match signs {
+                let ended = match signs {
                     None => running.await,
                     Some(signs) => {
                         let listeners = Listeners {
@@ -255,7 +255,8 @@ impl Service {
                         self.metrics.lines_dropped(dropped);
                         output
                     }
-                }
+                };
+                ended.map(|(output, spilled)| self.linked(peer, tool, output, spilled))
             }
         };
         let outcome = output.as_ref().map_or(Some(ErrorCode::InvalidArguments), |output| output.error);
@@ -273,22 +274,35 @@ impl Service {
         context: &CallContext<'_>,
         live: Arc<Live>,
         cancel: &CancellationToken,
-    ) -> Result<ToolOutput, CallError> {
-        let (admission, invocation) = plugin
+    ) -> Result<(ToolOutput, Option<Spilled>), CallError> {
+        let (admission, mut invocation) = plugin
             .prepare(command, arguments, context)
             .map_err(|error| CallError::Arguments(error.to_string()))?;
+        invocation.spill = Some(self.outputs.place(context.id));
         if let Err(error) = plugin.create_state() {
             let reason = format!("cannot create the plugin's state directory: {error}");
-            return Ok(ToolOutput::failed(ErrorCode::StartFailed, reason));
+            return Ok((ToolOutput::failed(ErrorCode::StartFailed, reason), None));
         }
         Ok(match self.executor.run(admission, invocation, live, cancel).await {
-            Ok(outcome) => match catalog::from_outcome(outcome) {
-                // It promised a result, and this is none yet.
-                asks if asks.needed.is_some() => asks,
-                output => plugin.checked(command, output),
-            },
-            Err(error) => catalog::from_error(&error),
+            Ok(mut outcome) => {
+                let spilled = outcome.spilled.take();
+                match catalog::from_outcome(outcome) {
+                    // It promised a result, and this is none yet.
+                    asks if asks.needed.is_some() => (asks, spilled),
+                    output => (plugin.checked(command, output), spilled),
+                }
+            }
+            Err(error) => (catalog::from_error(&error), None),
         })
+    }
+
+    /// Adds a link to the whole of an output that was cut.
+    fn linked(&self, peer: &Peer, tool: &Tool, output: ToolOutput, spilled: Option<Spilled>) -> ToolOutput {
+        let Some(spilled) = spilled else { return output };
+        let link = self.outputs.keep(&peer.caller, tool.id(), spilled);
+        let mut content = output.content;
+        content.push(link);
+        ToolOutput { content, ..output }
     }
 
     fn health_tool(&self, arguments: &Map<String, Value>) -> Result<ToolOutput, CallError> {

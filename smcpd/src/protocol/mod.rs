@@ -18,6 +18,7 @@ mod methods;
 mod noted;
 mod offers;
 mod outbox;
+mod outputs;
 mod prompts;
 mod questions;
 mod related;
@@ -49,6 +50,7 @@ pub(crate) use calls::{Asked, CallError, Event, Repeated};
 use changes::Change;
 pub(crate) use client::Client;
 use jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, RpcError, UNSUPPORTED_VERSION};
+use outputs::Outputs;
 pub(crate) use related::{Related, WAITING};
 pub(crate) use revision::{Claim, Revision};
 pub(crate) use running::Call;
@@ -124,6 +126,7 @@ pub(crate) struct Service {
     /// How often it is said that the queue is full.
     queue_full: Throttle,
     seal: Seal,
+    outputs: Outputs,
     /// Calls that outlive their requests.
     long: Tasks,
     /// Resources that clients without sessions subscribe to.
@@ -144,6 +147,7 @@ impl Service {
             catalog,
             executor,
             sessions: Sessions::new(current.clone()),
+            outputs: Outputs::new(&current.get().paths.cache),
             current,
             metrics,
             shutdown,

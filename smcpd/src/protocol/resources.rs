@@ -47,6 +47,9 @@ impl Service {
         let params: Params =
             read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `uri`"))?;
         let (uri, catalog) = (params.uri.as_str(), self.catalog.snapshot());
+        if let Some(path) = self.outputs.find(uri, &peer.caller) {
+            return spilled(uri, path).await;
+        }
         let found = catalog.offered().resource(uri).ok_or_else(|| not_found(peer.revision, uri))?;
         let one =
             |key: &str, value: &str| json!({"contents": [catalog::here(uri, found.mime_type, key, value)]});
@@ -100,6 +103,15 @@ impl Service {
         }
         Ok(Bytes::from_static(b"{}"))
     }
+}
+
+/// The whole of an output that was cut in its result.
+async fn spilled(uri: &str, path: std::path::PathBuf) -> Result<Bytes, RpcError> {
+    let lost = |error: String| RpcError::new(INTERNAL_ERROR, format!("the output cannot be read: {error}"));
+    let reading = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
+    let bytes = reading.map_err(|error| lost(error.to_string()))?.map_err(|error| lost(error.to_string()))?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(json!({"contents": [catalog::here(uri, Some("text/plain"), "text", &text)]}).to_string().into())
 }
 
 async fn contents(plugin: &Arc<Plugin>, path: &Path) -> Result<Contents, RpcError> {

@@ -13,7 +13,7 @@ use super::answer::{Answer, accepts, answer};
 use super::{Doors, agent, alone, events, is_json, reply, text};
 use crate::auth::Caller;
 use crate::metrics::Reason;
-use crate::protocol::jsonrpc::{self, Frame, INVALID_REQUEST, Message, RpcError, SESSION_NOT_FOUND};
+use crate::protocol::jsonrpc::{self, Frame, INVALID_REQUEST, Message, Refusal, RpcError, SESSION_NOT_FOUND};
 use crate::protocol::{Claim, Listening, Peer, Related, Revision, Session, Transport, unsupported_version};
 
 const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -63,6 +63,7 @@ async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
     let named = text(request.headers(), SESSION_HEADER.as_str()).map(str::to_owned);
     let agent = agent(request.headers());
     let headers = request.headers().clone();
+    let claim = text(&headers, "mcp-protocol-version").map(Claim::read);
     let body = match reply::body(
         request,
         doors.current.get().http.body_limit,
@@ -75,9 +76,8 @@ async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
     };
     let frame = match jsonrpc::parse(&body) {
         Ok(frame) => frame,
-        Err(refusal) => return reply::bytes(StatusCode::BAD_REQUEST, refusal.to_bytes()),
+        Err(refusal) => return refused(claim, &refusal),
     };
-    let claim = text(&headers, "mcp-protocol-version").map(Claim::read);
     if alone::is_meant(claim, &frame) {
         return alone::post(&doors, caller, agent, &headers, accepts, frame).await;
     }
@@ -116,6 +116,17 @@ async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
         Some(Answer { status: StatusCode::OK, body })
     };
     answer(&doors, accepts, Some(session), work).await
+}
+
+/// An id that could not be read is `null`, or left out where the revision's schema says so (2025-11-25 and later).
+fn refused(claim: Option<Claim>, refusal: &Refusal) -> Response {
+    let answer = match claim {
+        Some(Claim::Stateless | Claim::Session(Revision::V2025_11_25)) => {
+            jsonrpc::failure_or_nameless(refusal.id.as_ref(), &refusal.error)
+        }
+        _ => refusal.to_bytes(),
+    };
+    reply::bytes(StatusCode::BAD_REQUEST, answer)
 }
 
 enum Opening {
