@@ -35,6 +35,7 @@ mod offers;
 mod output;
 mod output_schema;
 mod parser_tree;
+mod plugin;
 mod plugin_file;
 mod printed;
 mod progress;
@@ -66,12 +67,13 @@ pub(crate) use needed::Asked as Question;
 pub(crate) use needed::{Needed, needed_by};
 pub(crate) use offers::{List, Offered, Origin};
 pub(crate) use output::{ErrorCode, ToolOutput, from_error, from_outcome};
+pub(crate) use plugin::{CallContext, Plugin};
 pub(crate) use plugin_file::Contents;
 pub(crate) use printed::{
     completed, completion, here, prompt as printed_prompt, resource as printed_resource, stdout,
 };
 pub(crate) use progress::Progress;
-pub(crate) use tool::{CallContext, Fields, Kind, Plugin, Tool};
+pub(crate) use tool::{Fields, Kind, Tool};
 
 pub(crate) use arguments::nearest;
 use names::{Fault, Index, NotFound};

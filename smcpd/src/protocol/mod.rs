@@ -25,6 +25,7 @@ mod related;
 mod resources;
 mod revision;
 mod running;
+mod runs;
 mod said;
 mod sealed;
 mod session;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::asking::Input;
 use super::jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, RpcError};
-use super::{Peer, Revision, Service, calls, read, tasks};
+use super::{Peer, Revision, Service, read, runs, tasks};
 use crate::catalog::{self, CallContext, Catalog, List, Plugin};
 use crate::executor::Live;
 
@@ -91,7 +91,7 @@ impl Service {
             traceparent: asking.meta.and_then(|meta| meta.traceparent.as_deref()),
             capabilities: &capabilities,
             input: input.as_deref(),
-            turn: calls::turn(peer),
+            turn: runs::turn(peer),
         };
         let (admission, invocation) = plugin
             .prepare_offer(words, flags, &context)

@@ -42,7 +42,8 @@ async fn questions_are_answered_one_by_one_and_strangers_passed_over() {
     let tasks = Tasks::default();
     let task = begin(&tasks, &Caller::Anonymous);
     task.answer(answers(json!({"early": {}})));
-    let asking = tokio::spawn({
+    let tracker = tokio_util::task::TaskTracker::new();
+    let asking = tracker.spawn({
         let task = Arc::clone(&task);
         async move { task.ask(&needed(&["one", "two"])).await }
     });
@@ -56,7 +57,7 @@ async fn questions_are_answered_one_by_one_and_strangers_passed_over() {
     let all = asking.await.unwrap().unwrap();
     assert_eq!(Value::Object(all), json!({"one": {"action": "accept"}, "two": {"action": "decline"}}));
     assert_eq!(task.to_json(true)["status"], "working");
-    let asking = tokio::spawn({
+    let asking = tracker.spawn({
         let task = Arc::clone(&task);
         async move { task.ask(&needed(&["three"])).await }
     });

@@ -70,7 +70,8 @@ impl Voice {
         let Some(token) = &self.token else { return };
         {
             let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
-            if !(step.progress > *reached) || self.steps.pass(Instant::now()).is_none() {
+            let grows = step.progress > *reached;
+            if !grows || self.steps.pass(Instant::now()).is_none() {
                 return;
             }
             *reached = step.progress;

@@ -1,0 +1,314 @@
+//! A plugin as it was described, with what the operator grants it, and how its commands are run.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::arguments::{self, ArgumentError};
+use super::environment::Environment;
+use super::header_parameters::{HeaderParameter, header_parameters};
+use super::model::Description;
+use super::output::ToolOutput;
+use super::output_schema::OutputSchema;
+use super::plugin_file::{self, Contents};
+use super::scan::Located;
+use super::{argv, offers, schema};
+use crate::config::{self, Serialize};
+use crate::executor::{Admission, Invocation, OutputLimit};
+
+/// Bytes that may pass before a program is ended, as a multiple of what is kept.
+const CEILING: u64 = 32;
+
+/// A described plugin, and what the operator grants it.
+#[derive(Debug)]
+pub(crate) struct Plugin {
+    located: Located,
+    digest: String,
+    description: Description,
+    has_readme: bool,
+    environment: Environment,
+    /// The working directory of its calls.
+    state: PathBuf,
+    /// What the operator allows; a contract can only narrow it.
+    timeout: Option<Duration>,
+    lanes: Lanes,
+    output: OutputLimit,
+    /// What is made of each command's schemas, once.
+    made: Vec<Made>,
+}
+
+/// What is made of the schemas of a command when it is first needed; an error is why nothing can be.
+#[derive(Debug, Default)]
+struct Made {
+    output: OnceLock<Result<OutputSchema, String>>,
+    headers: OnceLock<Result<Vec<HeaderParameter>, String>>,
+}
+
+/// How the calls of a plugin stand to each other and to those of others.
+#[derive(Debug, Clone)]
+struct Lanes {
+    lane: Arc<str>,
+    /// Readers of a lane of one slot overlap.
+    readers_overlap: bool,
+    slots: NonZeroUsize,
+}
+
+impl Plugin {
+    pub(super) fn new(
+        located: Located,
+        digest: String,
+        description: Description,
+        environment: Environment,
+        state: PathBuf,
+        granted: &config::Plugin,
+        execution: &config::Execution,
+    ) -> Self {
+        let lanes = match execution.serialize {
+            Serialize::All => Lanes { lane: "*".into(), readers_overlap: false, slots: NonZeroUsize::MIN },
+            Serialize::Plugin => Lanes {
+                lane: located.name.as_str().into(),
+                readers_overlap: true,
+                slots: granted.concurrency.unwrap_or(NonZeroUsize::MIN),
+            },
+            Serialize::None => Lanes {
+                lane: located.name.as_str().into(),
+                readers_overlap: true,
+                slots: granted.concurrency.unwrap_or(execution.max_concurrent),
+            },
+        };
+        let has_readme =
+            located.directory.join(offers::README).symlink_metadata().is_ok_and(|found| found.is_file());
+        let made = description.commands.iter().map(|_| Made::default()).collect();
+        Self {
+            located,
+            digest,
+            description,
+            has_readme,
+            made,
+            environment,
+            state,
+            timeout: granted.timeout.unwrap_or(execution.timeout),
+            lanes,
+            output: OutputLimit {
+                keep: execution.output_limit,
+                ceiling: execution.output_limit as u64 * CEILING,
+            },
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.located.name
+    }
+
+    pub(crate) fn description(&self) -> &Description {
+        &self.description
+    }
+
+    pub(crate) fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What is run, for people.
+    pub(crate) fn command_line(&self) -> String {
+        let words = self.located.prefix.iter().map(|word| word.to_string_lossy());
+        let program = self.located.program.to_string_lossy();
+        std::iter::once(program).chain(words).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The limit of a command that has none of its own.
+    pub(crate) fn default_timeout(&self) -> Option<Duration> {
+        let narrowed = self.description.timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        [self.timeout, narrowed].into_iter().flatten().min()
+    }
+
+    /// Calls of it that may run at once.
+    pub(crate) fn slots(&self) -> usize {
+        self.lanes.slots.get()
+    }
+
+    /// Whether a call of it would find this variable set.
+    pub(crate) fn has_variable(&self, name: &str) -> bool {
+        self.environment.has(name)
+    }
+
+    /// Whether lines of a command's stderr may be progress.
+    pub(crate) fn reports_progress(&self, command: usize) -> bool {
+        self.description.commands.get(command).is_some_and(|command| command.progress)
+    }
+
+    /// When it came: who came first keeps a name.
+    pub(super) fn linked(&self) -> std::time::SystemTime {
+        self.located.linked
+    }
+
+    pub(super) fn has_readme(&self) -> bool {
+        self.has_readme
+    }
+
+    /// Reads one of its files for a client; the error is the reason to show.
+    pub(crate) fn read_file(&self, path: &std::path::Path) -> Result<Contents, String> {
+        plugin_file::read(&self.located.directory, path)
+    }
+
+    /// Holds what a call of a command ended with to the command's `outputSchema`.
+    pub(crate) fn checked(&self, command: usize, output: ToolOutput) -> ToolOutput {
+        match self.output_schema(command) {
+            Some(Ok(schema)) => schema.checked(output),
+            // It is not listed, so nothing was promised.
+            Some(Err(_)) | None => output,
+        }
+    }
+
+    pub(super) fn output_schema(&self, command: usize) -> Option<Result<&OutputSchema, &str>> {
+        let schema = self.description.commands.get(command)?.output_schema.as_ref()?;
+        let made = self.made[command].output.get_or_init(|| OutputSchema::compile(schema));
+        Some(made.as_ref().map_err(String::as_str))
+    }
+
+    pub(super) fn header_parameters(&self, command: usize) -> Result<&[HeaderParameter], &str> {
+        let make = || header_parameters(&schema::of(&self.description.commands[command]));
+        let made = self.made[command].headers.get_or_init(make);
+        made.as_ref().map(Vec::as_slice).map_err(String::as_str)
+    }
+
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        &self.located.directory
+    }
+
+    pub(super) fn located(&self) -> &Located {
+        &self.located
+    }
+
+    /// What it finds in its environment, before what a call adds.
+    pub(super) fn own_environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Whether this was made of these very files.
+    pub(super) fn is_of(&self, located: &Located, digest: &str) -> bool {
+        self.located == *located && self.digest == digest
+    }
+}
+
+/// Who asks for a call, as the plugin is told.
+#[derive(Debug, Clone)]
+pub(crate) struct CallContext<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) caller: &'a str,
+    /// `X-Agent-Id`: a claim.
+    pub(crate) agent: Option<&'a str>,
+    pub(crate) traceparent: Option<&'a str>,
+    /// What the client can do, as JSON.
+    pub(crate) capabilities: &'a str,
+    /// Answers to what the command asked when it ran before, as JSON.
+    pub(crate) input: Option<&'a str>,
+    /// Whose turn it is when calls wait.
+    pub(crate) turn: Arc<str>,
+}
+
+impl Plugin {
+    /// Checks the arguments and returns how the executor should run the call.
+    pub(crate) fn prepare(
+        &self,
+        command: usize,
+        given: &Map<String, Value>,
+        context: &CallContext<'_>,
+    ) -> Result<(Admission, Invocation), ArgumentError> {
+        let command = &self.description.commands[command];
+        let values = arguments::check(command, given)?;
+        let (words, stdin) = if command.stdin {
+            let object: Map<String, Value> =
+                values.into_iter().map(|(parameter, value)| (parameter.name.clone(), value)).collect();
+            let words = command.path.iter().map(Into::into).collect();
+            (words, Some(serde_json::to_vec(&object).expect("an object has string keys")))
+        } else {
+            (argv::build(command, &values)?, None)
+        };
+        let admission = self.admission(command.is_read_only(), command.concurrency, context);
+        Ok((admission, self.invocation(words, stdin, self.timeout(command.timeout), context)))
+    }
+
+    /// Returns how the executor should run the command of a resource, a prompt or of completion: with `words`, then
+    /// `--name=value` each. It only reads. The error names what no command line can say.
+    pub(crate) fn prepare_offer(
+        &self,
+        words: &[String],
+        flags: &[(&str, &str)],
+        context: &CallContext<'_>,
+    ) -> Result<(Admission, Invocation), ArgumentError> {
+        let flags = flags.iter().map(|(name, value)| argv::flag(name, value));
+        let argv: Vec<OsString> =
+            words.iter().map(|word| Ok(word.into())).chain(flags).collect::<Result<_, ArgumentError>>()?;
+        let admission = self.admission(true, None, context);
+        Ok((admission, self.invocation(argv, None, self.timeout(None), context)))
+    }
+
+    fn invocation(
+        &self,
+        words: Vec<OsString>,
+        stdin: Option<Vec<u8>>,
+        timeout: Option<Duration>,
+        context: &CallContext<'_>,
+    ) -> Invocation {
+        Invocation {
+            call: context.id.to_owned(),
+            program: self.located.program.clone(),
+            argv: self.located.prefix.iter().cloned().chain(words).collect(),
+            environment: self.environment(context).into_pairs(),
+            directory: self.state.clone(),
+            stdin,
+            timeout,
+            output: self.output,
+            spill: None,
+        }
+    }
+
+    fn environment(&self, context: &CallContext<'_>) -> Environment {
+        let mut environment = self.environment.clone();
+        environment.set("SMCP_CALLER", context.caller);
+        environment.set("SMCP_STATE_DIR", &self.state);
+        environment.set("SMCP_CLIENT_CAPABILITIES", context.capabilities);
+        for (name, value) in [
+            ("SMCP_AGENT_ID", context.agent),
+            ("TRACEPARENT", context.traceparent),
+            ("SMCP_INPUT", context.input),
+        ] {
+            match value {
+                Some(value) => environment.set(name, value),
+                None => environment.remove(name),
+            }
+        }
+        environment
+    }
+
+    /// The shortest of what the operator grants and what the contract asks for.
+    fn timeout(&self, of_command: Option<f64>) -> Option<Duration> {
+        let asked = of_command.or(self.description.timeout).filter(|seconds| *seconds > 0.0);
+        let asked = asked.map(Duration::from_secs_f64);
+        [self.timeout, asked].into_iter().flatten().min()
+    }
+
+    fn admission(&self, only_reads: bool, of_command: Option<u32>, context: &CallContext<'_>) -> Admission {
+        let asked = of_command.or(self.description.concurrency).and_then(|n| usize::try_from(n).ok());
+        let slots = match asked.and_then(NonZeroUsize::new) {
+            Some(asked) => self.lanes.slots.min(asked),
+            None => self.lanes.slots,
+        };
+        Admission {
+            lane: Arc::clone(&self.lanes.lane),
+            shared: self.lanes.readers_overlap && only_reads,
+            slots,
+            caller: Arc::clone(&context.turn),
+        }
+    }
+
+    /// Creates the working directory of its calls, which may have been removed since the last one.
+    pub(crate) fn create_state(&self) -> std::io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.state)
+    }
+}

@@ -1,0 +1,269 @@
+//! One run of a tool's command: what it says meanwhile, what it came to, and the record of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::asking::Input;
+use super::calls::{Asked, CallError, Event};
+use super::noted::noted;
+use super::said::Speaker;
+use super::voice::Voice;
+use super::{Peer, Service};
+use crate::catalog::{self, CallContext, ErrorCode, Kind, Plugin, Progress, Tool, ToolOutput};
+use crate::events::{self, Field};
+use crate::executor::{Live, Sign, Spilled};
+use crate::metrics::{self, Finished};
+
+impl Service {
+    /// Runs the command of a call once.
+    pub(super) async fn run_once(
+        &self,
+        peer: &Peer,
+        asked: Asked<'_>,
+        input: Option<&Input>,
+        events: Option<mpsc::Sender<Event>>,
+        cancel: &CancellationToken,
+    ) -> Result<ToolOutput, CallError> {
+        let tool = asked.tool;
+        let started = Instant::now();
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{:x}-{number:x}", std::process::id());
+        let cancel = cancel.child_token();
+        let logged = events::is_debug_heard();
+        let voice = Voice::of(&peer.related, asked.progress, peer.client.level, tool.id());
+        let (live, signs) = match events.is_some() || logged || voice.is_some() {
+            false => (Live::default(), None),
+            true => {
+                let (live, signs) = Live::watched();
+                (live, Some(signs))
+            }
+        };
+        let live = Arc::new(live);
+        let _running = self.running.enter(&id, tool.id(), &peer.caller, &live, cancel.clone());
+        let output = match tool.kind() {
+            Kind::Health => self.health_tool(asked.arguments),
+            Kind::Command { plugin, index } => {
+                let (input, capabilities) = (input.map(Input::to_json), peer.client.capabilities_json());
+                let context = CallContext {
+                    id: &id,
+                    caller: &peer.caller.to_string(),
+                    agent: peer.agent.as_deref(),
+                    traceparent: asked.traceparent,
+                    capabilities: &capabilities,
+                    input: input.as_deref(),
+                    turn: turn(peer),
+                };
+                let running = self.run(plugin, *index, asked.arguments, &context, Arc::clone(&live), &cancel);
+                let ended = match signs {
+                    None => running.await,
+                    Some(signs) => {
+                        let listeners = Listeners {
+                            events,
+                            voice,
+                            log: logged.then(|| self.said.by(tool, &id)).flatten(),
+                            reports_progress: plugin.reports_progress(*index),
+                        };
+                        let (output, dropped) = beside(running, signs, listeners).await;
+                        self.metrics.lines_dropped(dropped);
+                        output
+                    }
+                };
+                ended.map(|(output, spilled)| self.linked(peer, tool, output, spilled))
+            }
+        };
+        let outcome = output.as_ref().map_or(Some(ErrorCode::InvalidArguments), |output| output.error);
+        let trace = asked.traceparent.and_then(events::trace_of);
+        let said = (trace, noted(asked.arguments));
+        self.note(tool, &id, peer, outcome, Times { started, turn: live.started() }, said);
+        output
+    }
+
+    async fn run(
+        &self,
+        plugin: &Plugin,
+        command: usize,
+        arguments: &Map<String, Value>,
+        context: &CallContext<'_>,
+        live: Arc<Live>,
+        cancel: &CancellationToken,
+    ) -> Result<(ToolOutput, Option<Spilled>), CallError> {
+        let (admission, mut invocation) = plugin
+            .prepare(command, arguments, context)
+            .map_err(|error| CallError::Arguments(error.to_string()))?;
+        invocation.spill = Some(self.outputs.place(context.id));
+        if let Err(error) = plugin.create_state() {
+            let reason = format!("cannot create the plugin's state directory: {error}");
+            return Ok((ToolOutput::failed(ErrorCode::StartFailed, reason), None));
+        }
+        Ok(match self.executor.run(admission, invocation, live, cancel).await {
+            Ok(mut outcome) => {
+                let spilled = outcome.spilled.take();
+                match catalog::from_outcome(outcome) {
+                    // It promised a result, and this is none yet.
+                    asks if asks.needed.is_some() => (asks, spilled),
+                    output => (plugin.checked(command, output), spilled),
+                }
+            }
+            Err(error) => (catalog::from_error(&error), None),
+        })
+    }
+
+    /// Adds a link to the whole of an output that was cut.
+    fn linked(&self, peer: &Peer, tool: &Tool, output: ToolOutput, spilled: Option<Spilled>) -> ToolOutput {
+        let Some(spilled) = spilled else { return output };
+        let link = self.outputs.keep(&peer.caller, tool.id(), spilled);
+        let mut content = output.content;
+        content.push(link);
+        ToolOutput { content, ..output }
+    }
+
+    fn health_tool(&self, arguments: &Map<String, Value>) -> Result<ToolOutput, CallError> {
+        if let Some((name, _)) = arguments.iter().find(|(_, value)| !value.is_null()) {
+            let name: String = name.chars().take(80).collect();
+            return Err(CallError::Arguments(format!("there is no argument `{name}`")));
+        }
+        let body = self.health().body;
+        let text = json!({"type": "text", "text": body.to_string()});
+        Ok(ToolOutput { content: vec![text], structured: Some(body), error: None, needed: None })
+    }
+
+    /// One event a call, without a value of any argument.
+    fn note(
+        &self,
+        tool: &Tool,
+        call: &str,
+        peer: &Peer,
+        error: Option<ErrorCode>,
+        times: Times,
+        (trace, arguments): (Option<&str>, Option<String>),
+    ) {
+        let now = Instant::now();
+        let outcome = error.map_or(metrics::OK, ErrorCode::as_str);
+        let total = now.duration_since(times.started);
+        let queued = times.turn.map(|turn| turn.saturating_duration_since(times.started));
+        let finished = Finished { plugin: tool.plugin_name(), tool: tool.id(), outcome, queued, total };
+        self.metrics.call_finished(&finished, now);
+        self.event(kind(error), peer)
+            .text(Field::Tool, tool.id())
+            .maybe(Field::Plugin, tool.plugin_name())
+            .text(Field::Outcome, outcome)
+            .duration(total)
+            .text(Field::Call, call)
+            .maybe(Field::Trace, trace)
+            .maybe(Field::Arguments, arguments)
+            .write();
+        if error == Some(ErrorCode::QueueFull)
+            && let Some(dropped) = self.queue_full.pass(now)
+        {
+            events::Event::of(events::Kind::LimitHit)
+                .text(Field::Limit, "execution.queue")
+                .dropped(dropped)
+                .write();
+        }
+    }
+
+    /// An event of a call, with who asks.
+    pub(super) fn event<'a>(&self, kind: events::Kind, peer: &'a Peer) -> events::Event<'a> {
+        events::Event::of(kind)
+            .text(Field::Caller, peer.caller.to_string())
+            .maybe(Field::Agent, peer.agent.as_deref())
+            .maybe(Field::Session, peer.session.as_ref().map(|session| session.short_id()))
+    }
+}
+
+/// When a call was asked for, and when its turn came.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    started: Instant,
+    turn: Option<Instant>,
+}
+
+/// The event that a call's end is.
+fn kind(error: Option<ErrorCode>) -> events::Kind {
+    match error {
+        None => events::Kind::CallFinished,
+        Some(ErrorCode::PluginError) => events::Kind::CallFailed,
+        Some(ErrorCode::Timeout) => events::Kind::CallTimedOut,
+        Some(ErrorCode::Cancelled) => events::Kind::CallCancelled,
+        Some(ErrorCode::OutputTooLarge) => events::Kind::CallTooLarge,
+        Some(ErrorCode::StartFailed) => events::Kind::CallNotStarted,
+        Some(ErrorCode::InternalError) => events::Kind::CallLost,
+        Some(ErrorCode::InvalidArguments | ErrorCode::QueueFull) => events::Kind::CallRefused,
+    }
+}
+
+/// Whoever hears what a call says while it runs.
+struct Listeners<'a> {
+    events: Option<mpsc::Sender<Event>>,
+    voice: Option<Voice>,
+    log: Option<Speaker<'a>>,
+    reports_progress: bool,
+}
+
+impl Listeners<'_> {
+    async fn hear(&self, sign: Sign) {
+        let event = match sign {
+            Sign::Waiting(ahead) => {
+                if let Some(voice) = &self.voice {
+                    voice.wait(ahead);
+                }
+                return;
+            }
+            Sign::Started => Event::Started,
+            Sign::Line(line) => match Progress::read(&line).filter(|_| self.reports_progress) {
+                Some(progress) => {
+                    if let Some(voice) = &self.voice {
+                        voice.progress(&progress);
+                    }
+                    Event::Progress(progress)
+                }
+                None => {
+                    if let Some(voice) = &self.voice {
+                        voice.line(&line);
+                    }
+                    if let Some(log) = &self.log {
+                        log.say(&line, Instant::now());
+                    }
+                    Event::Line(line)
+                }
+            },
+        };
+        if let Some(events) = &self.events {
+            // Whoever no longer listens ends the call, if at all, by other means.
+            let _listening = events.send(event).await;
+        }
+    }
+}
+
+/// Waits for a call's end, and hands on its signs meanwhile: each one before the end itself. Returns with it how
+/// many lines did not reach the log.
+async fn beside<T>(
+    running: impl Future<Output = T>,
+    mut signs: mpsc::Receiver<Sign>,
+    listeners: Listeners<'_>,
+) -> (T, u64) {
+    tokio::pin!(running);
+    let output = loop {
+        tokio::select! {
+            output = &mut running => break output,
+            Some(sign) = signs.recv() => listeners.hear(sign).await,
+        }
+    };
+    while let Ok(sign) = signs.try_recv() {
+        listeners.hear(sign).await;
+    }
+    (output, listeners.log.map_or(0, Speaker::finish))
+}
+
+/// Anonymous callers take turns by session, since nothing else tells them apart.
+pub(super) fn turn(peer: &Peer) -> Arc<str> {
+    match (&peer.caller, &peer.session) {
+        (crate::auth::Caller::Anonymous, Some(session)) => Arc::clone(session.id()),
+        (caller, _) => caller.to_string().into(),
+    }
+}
