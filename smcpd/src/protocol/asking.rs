@@ -41,6 +41,8 @@ pub(super) enum AskError {
     Refused { key: String, reason: String },
     #[error("the client's answer to `{0}` is not one")]
     Unfit(String),
+    #[error("the daemon is stopping")]
+    Stopping,
 }
 
 fn cannot(capabilities: &[&'static str]) -> String {

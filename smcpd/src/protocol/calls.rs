@@ -181,7 +181,10 @@ impl Service {
                 Some(needed) => asking::askable(needed, &peer.client),
             };
             let answered = match (needed, &peer.session) {
-                (Ok(needed), Some(session)) => asking::ask(peer, session, needed, cancel).await,
+                (Ok(needed), Some(session)) => tokio::select! {
+                    answered = asking::ask(peer, session, needed, cancel) => answered,
+                    () = self.shutdown.draining() => Err(AskError::Stopping),
+                },
                 (Ok(_), None) => Err(AskError::Unable(Vec::new())),
                 (Err(error), _) => Err(error),
             };

@@ -126,8 +126,12 @@ impl Service {
                 }
                 Err(error) => return task.fail(RpcError::new(INTERNAL_ERROR, error.to_string())),
             };
+            let responses = tokio::select! {
+                responses = task.ask(&needed) => responses,
+                () = self.shutdown.draining() => return task.cancel(),
+            };
             // Cancelled: it has ended.
-            let Some(responses) = task.ask(&needed).await else { return };
+            let Some(responses) = responses else { return };
             let input = Input { responses, state: needed.state };
             output = Arc::clone(&self).round(long.clone(), Some(input), task.cancel_token().clone()).await;
         }

@@ -35,7 +35,7 @@ impl Service {
         let id = format!("{:x}-{number:x}", std::process::id());
         let cancel = cancel.child_token();
         let logged = events::is_debug_heard();
-        let voice = Voice::of(&peer.related, asked.progress, peer.client.level, tool.id());
+        let voice = Voice::of(&peer.related, asked.progress, peer.client.level, tool.id(), &cancel);
         let (live, signs) = match events.is_some() || logged || voice.is_some() {
             false => (Live::default(), None),
             true => {

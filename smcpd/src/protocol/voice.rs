@@ -4,8 +4,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::jsonrpc;
 use super::logging::{self, Level};
@@ -28,6 +30,8 @@ pub(super) struct Voice {
     reached: Mutex<f64>,
     steps: Throttle,
     lines: Throttle,
+    /// Nothing is said of a request that its client cancelled.
+    cancel: CancellationToken,
 }
 
 impl Voice {
@@ -37,6 +41,7 @@ impl Voice {
         token: Option<&RawValue>,
         level: Option<Level>,
         logger: &str,
+        cancel: &CancellationToken,
     ) -> Option<Self> {
         let token = token.and_then(|token| serde_json::from_str::<Value>(token.get()).ok());
         let token = token.filter(|token| token.is_string() || token.is_number());
@@ -51,6 +56,7 @@ impl Voice {
             reached: Mutex::new(f64::NEG_INFINITY),
             steps: Throttle::new(MOST),
             lines: Throttle::new(MOST),
+            cancel: cancel.clone(),
         })
     }
 
@@ -83,13 +89,19 @@ impl Voice {
         if let Some(message) = &step.message {
             params["message"] = message.as_str().into();
         }
-        self.related.offer(jsonrpc::notification("notifications/progress", Some(&params)));
+        self.offer(jsonrpc::notification("notifications/progress", Some(&params)));
     }
 
     pub(super) fn line(&self, line: &str) {
         let level = Level::of_line(line);
         if self.level.is_some_and(|least| level >= least) && self.lines.pass(Instant::now()).is_some() {
-            self.related.offer(logging::message(level, &self.logger, line));
+            self.offer(logging::message(level, &self.logger, line));
+        }
+    }
+
+    fn offer(&self, message: Bytes) {
+        if !self.cancel.is_cancelled() {
+            self.related.offer(message);
         }
     }
 }
@@ -109,10 +121,11 @@ mod tests {
 
     use super::*;
 
-    fn voice(token: &str, level: Option<Level>) -> (Option<Voice>, mpsc::Receiver<bytes::Bytes>) {
+    fn voice(token: &str, level: Option<Level>) -> (Option<Voice>, mpsc::Receiver<Bytes>) {
         let (sender, receiver) = mpsc::channel(99);
         let token = RawValue::from_string(token.to_owned()).unwrap();
-        (Voice::of(&Related::Stream(sender), Some(&token), level, "a.b"), receiver)
+        let never = CancellationToken::new();
+        (Voice::of(&Related::Stream(sender), Some(&token), level, "a.b", &never), receiver)
     }
 
     fn step(progress: f64, total: Option<f64>) -> Progress {
@@ -158,6 +171,14 @@ mod tests {
         }
         assert!(voice("7", None).0.is_some());
         let token = RawValue::from_string("7".to_owned()).unwrap();
-        assert!(Voice::of(&Related::Nowhere, Some(&token), Some(Level::Debug), "x").is_none());
+        let cancel = CancellationToken::new();
+        assert!(Voice::of(&Related::Nowhere, Some(&token), Some(Level::Debug), "x", &cancel).is_none());
+        let (sender, mut heard) = mpsc::channel(9);
+        let voice =
+            Voice::of(&Related::Stream(sender), Some(&token), Some(Level::Debug), "x", &cancel).unwrap();
+        cancel.cancel();
+        voice.line("too late");
+        voice.progress(&step(1.0, None));
+        assert!(heard.try_recv().is_err());
     }
 }
