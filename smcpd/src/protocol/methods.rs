@@ -69,3 +69,7 @@ impl Method {
         (found.since..=found.until).contains(&revision).then_some(found.method)
     }
 }
+
+#[cfg(test)]
+#[path = "methods_tests.rs"]
+mod tests;
