@@ -3,22 +3,30 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod activation;
+mod alone;
 mod calls;
 mod chaos;
+mod client;
+mod dialogue;
 mod discovery;
 mod doors;
+mod errors;
 mod layers;
+mod listen;
 mod observed;
 mod offers;
 mod official_client;
 mod reload;
 mod schema;
+mod schema_said;
 mod service;
 mod sse;
 mod starting;
+mod stateless;
 mod stdio;
 mod stopping;
 mod streamable;
+mod tasks;
 
 use smcp_test_support::Setup;
 

@@ -197,10 +197,7 @@ fn only_what_is_there_is_declared() {
         let accept = [("Accept", "application/json, text/event-stream")];
         daemon.post("/mcp", &accept, &body).json()["result"]["capabilities"].take()
     };
-    assert_eq!(
-        capabilities(&["bash_tool"], "2025-11-25"),
-        json!({"tools": {"listChanged": true}, "logging": {}})
-    );
+    assert_eq!(capabilities(&[], "2025-11-25"), json!({"tools": {"listChanged": true}, "logging": {}}));
     assert_eq!(
         capabilities(&["offers"], "2025-11-25"),
         json!({"tools": {"listChanged": true}, "logging": {}, "resources": {"subscribe": true, "listChanged": true},

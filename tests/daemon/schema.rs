@@ -9,7 +9,7 @@ use smcp_test_support::{Daemon, Stream, root};
 
 use crate::smcpd;
 
-const SESSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+pub(crate) const SESSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 const BOTH: (&str, &str) = ("Accept", "application/json, text/event-stream");
 
 /// The schema of one revision.
@@ -67,9 +67,12 @@ impl Official {
                 self.check("JSONRPCNotification", message);
                 self.check("ServerNotification", message);
             }
-            (None, Some(_), None) => {
+            (None, Some(error), None) => {
                 let name = if self.has("JSONRPCError") { "JSONRPCError" } else { "JSONRPCErrorResponse" };
                 self.check(name, message);
+                if let Some(name) = error["code"].as_i64().and_then(error_of).filter(|name| self.has(name)) {
+                    self.check(name, message);
+                }
             }
             (None, None, Some(result)) => {
                 let name = if self.has("JSONRPCResultResponse") {
@@ -78,7 +81,10 @@ impl Official {
                     "JSONRPCResponse"
                 };
                 self.check(name, message);
-                self.check(result_of(method), result);
+                match result["resultType"] == "input_required" {
+                    true => self.check("InputRequiredResult", result),
+                    false => self.check(result_of(method), result),
+                }
             }
             _ => panic!("no message of JSON-RPC: {message}"),
         }
@@ -90,7 +96,8 @@ impl Official {
 fn result_of(method: &str) -> &'static str {
     match method {
         "initialize" => "InitializeResult",
-        "ping" => "EmptyResult",
+        "ping" | "resources/subscribe" | "resources/unsubscribe" | "logging/setLevel" => "EmptyResult",
+        "subscriptions/listen" => "SubscriptionsListenResult",
         "tools/list" => "ListToolsResult",
         "tools/call" => "CallToolResult",
         "resources/list" => "ListResourcesResult",
@@ -101,6 +108,16 @@ fn result_of(method: &str) -> &'static str {
         "completion/complete" => "CompleteResult",
         "server/discover" => "DiscoverResult",
         other => panic!("what does `{other}` answer with?"),
+    }
+}
+
+/// The name of an error that has one of its own (2026-07-28).
+fn error_of(code: i64) -> Option<&'static str> {
+    match code {
+        -32020 => Some("HeaderMismatchError"),
+        -32021 => Some("MissingRequiredClientCapabilityError"),
+        -32022 => Some("UnsupportedProtocolVersionError"),
+        _ => None,
     }
 }
 

@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 
 /// Questions of one round.
 const MOST: usize = 20;
+/// Of a state, which travels through the client and comes back in a variable.
+const LONGEST: usize = 64 << 10;
 
 /// A command ended without an answer and wants to be run again with answers of the client's.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +45,9 @@ fn needed(questions: &Value, state: Option<Value>) -> Result<Needed, String> {
     };
     if questions.is_empty() || questions.len() > MOST {
         return Err(format!("`input_required` must hold 1 to {MOST} questions"));
+    }
+    if state.as_ref().is_some_and(|state| state.to_string().len() > LONGEST) {
+        return Err(format!("`state` may have {LONGEST} bytes: keep the rest in the state directory"));
     }
     let mut read = Vec::new();
     for (key, question) in questions {
@@ -97,6 +102,10 @@ mod tests {
             (
                 json!({"input_required": {"k": {"method": "roots/list", "params": 7}}}),
                 "`input_required.k.params`",
+            ),
+            (
+                json!({"input_required": {"k": {"method": "roots/list"}}, "state": "x".repeat(70_000)}),
+                "`state` may have 65536 bytes",
             ),
         ] {
             let error = of(&output).unwrap().unwrap_err();

@@ -41,6 +41,8 @@ pub(super) enum AskError {
     Refused { key: String, reason: String },
     #[error("the client's answer to `{0}` is not one")]
     Unfit(String),
+    #[error("the client's answers and the command's state may have {MOST} bytes together")]
+    TooLong,
     #[error("the daemon is stopping")]
     Stopping,
 }
@@ -91,10 +93,12 @@ impl Input {
             return Ok(None);
         }
         let input = Self { responses: responses.unwrap_or_default(), state };
-        match input.to_json().len() {
-            0..=MOST => Ok(Some(input)),
-            _ => Err(wrong(format!("`inputResponses` and state may have {MOST} bytes together"))),
-        }
+        input.fitting().map(Some).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// Refuses what no variable can hold.
+    pub(super) fn fitting(self) -> Result<Self, AskError> {
+        if self.to_json().len() > MOST { Err(AskError::TooLong) } else { Ok(self) }
     }
 }
 
@@ -197,7 +201,7 @@ pub(super) async fn ask(
         Ok((key.clone(), answer))
     });
     let responses = futures_util::future::try_join_all(asked).await?.into_iter().collect();
-    Ok(Input { responses, state: needed.state })
+    Input { responses, state: needed.state }.fitting()
 }
 
 async fn one(
@@ -213,12 +217,12 @@ async fn one(
     if !peer.related.send(jsonrpc::request(asking.number(), method, params)).await {
         return Err(silent());
     }
-    let answer = tokio::select! {
-        answer = tokio::time::timeout(PATIENCE, answer) => answer,
-        () = cancel.cancelled() => return Err(silent()),
+    let (answer, reason) = tokio::select! {
+        answer = tokio::time::timeout(PATIENCE, answer) => (answer.ok(), "nobody answered in time"),
+        () = cancel.cancelled() => (None, "the call was cancelled"),
     };
-    let Ok(Ok(answer)) = answer else {
-        let params = json!({"requestId": asking.number(), "reason": "nobody answered in time"});
+    let Some(Ok(answer)) = answer else {
+        let params = json!({"requestId": asking.number(), "reason": reason});
         peer.related.offer(jsonrpc::notification("notifications/cancelled", Some(&params)));
         return Err(silent());
     };

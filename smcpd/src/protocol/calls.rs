@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::asking::{self, AskError, Input};
 use super::jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, Request, RpcError};
 use super::long_calls::{self, LongCall};
+use super::runs::Heard;
+use super::voice::Voice;
 use super::{Peer, Service, read};
 use crate::catalog::{ErrorCode, HeaderParameter, Progress, Tool, ToolOutput};
 use crate::events::{self, Field};
@@ -171,8 +173,11 @@ impl Service {
         events: Option<mpsc::Sender<Event>>,
         cancel: &CancellationToken,
     ) -> Result<ToolOutput, CallError> {
+        // One for all rounds: what it has said stays said.
+        let voice = Voice::of(&peer.related, asked.progress, peer.client.level, asked.tool.id(), cancel);
+        let heard = Heard { events, voice: voice.as_ref() };
         for _ in 0..asking::ROUNDS {
-            let mut output = self.run_once(peer, asked, input.as_ref(), events.clone(), cancel).await?;
+            let mut output = self.run_once(peer, asked, input.as_ref(), heard.clone(), cancel).await?;
             let needed = match output.needed.take() {
                 None => return Ok(output),
                 Some(needed) if peer.revision.is_stateless() => {

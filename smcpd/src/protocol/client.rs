@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::logging::Level;
+use super::revision::Revision;
 
 /// A client as far as it matters for its requests.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,6 +77,18 @@ impl Client {
     }
 }
 
+/// Leaves out what a revision cannot ask for, whatever is declared: forms came with 2025-06-18, pages with 2025-11-25.
+pub(crate) fn known(mut capabilities: Map<String, Value>, revision: Revision) -> Map<String, Value> {
+    if revision < Revision::V2025_06_18 {
+        capabilities.remove("elicitation");
+    } else if revision < Revision::V2025_11_25
+        && let Some(Value::Object(elicitation)) = capabilities.get_mut("elicitation")
+    {
+        elicitation.remove("url");
+    }
+    capabilities
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -90,6 +103,21 @@ mod tests {
         assert!(!client.can(Question::Elicitation) && !client.can(Question::Roots));
         assert!(client.has_extension("a/b") && !client.has_extension("c/d") && !client.has_extension("x"));
         assert!(!Client::default().has_extension("a/b"));
+    }
+
+    #[test]
+    fn nothing_is_asked_that_the_revision_does_not_have() {
+        let declared = json!({"elicitation": {"form": {}, "url": {}}, "roots": {}});
+        let form = json!({"elicitation": {"form": {}}, "roots": {}});
+        for (revision, expected) in [
+            (Revision::V2024_11_05, json!({"roots": {}})),
+            (Revision::V2025_03_26, json!({"roots": {}})),
+            (Revision::V2025_06_18, form),
+            (Revision::V2025_11_25, declared.clone()),
+        ] {
+            let found = known(declared.as_object().unwrap().clone(), revision);
+            assert_eq!(Value::Object(found), expected, "{revision:?}");
+        }
     }
 
     #[test]

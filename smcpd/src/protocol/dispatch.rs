@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::client;
 use super::jsonrpc::{
     self, Frame, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Message, Notification, Request, RpcError,
 };
@@ -144,7 +145,7 @@ impl Service {
             .ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `protocolVersion`"))?;
         let revision = Revision::negotiate(&params.protocol_version);
         if let Some(session) = &peer.session {
-            session.introduce(params.capabilities);
+            session.introduce(client::known(params.capabilities, revision));
             session.agree_on(revision);
         }
         let result = json!({

@@ -14,12 +14,16 @@ use super::asking::{self, AskError, Input};
 use super::calls::{Asked, CallError};
 use super::client::Client;
 use super::jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, MISSING_CAPABILITY, RpcError};
+use super::runs::Heard;
 use super::tasks::{EXTENSION, Task};
 use super::{Peer, Related, Service, read};
 use crate::catalog::{ErrorCode, TaskSupport, Tool, ToolOutput};
 
 /// A call that has ended by then is answered at once.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long a task waits for the answers of its client.
+const ANSWER_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// One call, as its task keeps it.
 #[derive(Debug, Clone)]
@@ -76,7 +80,7 @@ impl Service {
         let guard = cancel.clone().drop_guard();
         let mut first = Box::pin(Arc::clone(self).round(long.clone(), input, cancel.clone()));
         if let Ok(output) = tokio::time::timeout(PATIENCE, &mut first).await {
-            return output.map(LongCall::Ended).map_err(|error| refused(&error));
+            return Ok(LongCall::Ended(output.unwrap_or_else(refused)));
         }
         let Some(task) = self.long.begin(&long.peer.caller, cancel, SystemTime::now()) else {
             let message = "too many tasks: ask for those that have ended, or cancel some";
@@ -104,17 +108,14 @@ impl Service {
             traceparent: long.traceparent.as_deref(),
             progress: None,
         };
-        self.run_once(&long.peer, asked, input.as_ref(), None, &cancel).await
+        self.run_once(&long.peer, asked, input.as_ref(), Heard::default(), &cancel).await
     }
 
     /// Brings a task to its end, with as many rounds of questions as it takes.
     async fn go_on(self: Arc<Self>, long: Long, task: &Task, first: Result<ToolOutput, CallError>) {
         let mut output = first;
         for _ in 0..asking::ROUNDS {
-            let ended = match output {
-                Ok(ended) => ended,
-                Err(error) => return task.fail(refused(&error)),
-            };
+            let ended = output.unwrap_or_else(refused);
             let needed = match ended.needed {
                 None => return task.complete(completed(ended)),
                 Some(needed) => asking::askable(needed, &long.peer.client),
@@ -127,12 +128,21 @@ impl Service {
                 Err(error) => return task.fail(RpcError::new(INTERNAL_ERROR, error.to_string())),
             };
             let responses = tokio::select! {
-                responses = task.ask(&needed) => responses,
+                responses = tokio::time::timeout(ANSWER_WITHIN, task.ask(&needed)) => responses,
                 () = self.shutdown.draining() => return task.cancel(),
             };
-            // Cancelled: it has ended.
-            let Some(responses) = responses else { return };
-            let input = Input { responses, state: needed.state };
+            let responses = match responses {
+                Ok(Some(responses)) => responses,
+                // Cancelled: it has ended.
+                Ok(None) => return,
+                Err(_) => {
+                    return task.fail(RpcError::new(INTERNAL_ERROR, "nobody answered its questions in time"));
+                }
+            };
+            let input = match (Input { responses, state: needed.state }).fitting() {
+                Ok(input) => input,
+                Err(error) => return task.fail(RpcError::new(INTERNAL_ERROR, error.to_string())),
+            };
             output = Arc::clone(&self).round(long.clone(), Some(input), task.cancel_token().clone()).await;
         }
         task.fail(RpcError::new(
@@ -148,7 +158,10 @@ impl Service {
 
     pub(super) fn update_task(&self, peer: &Peer, params: Option<&RawValue>) -> Result<Bytes, RpcError> {
         let (task, params) = self.task(peer, params)?;
-        task.answer(params.input_responses);
+        task.answer(params.input_responses).map_err(|key| {
+            let key: String = key.chars().take(80).collect();
+            RpcError::new(INVALID_PARAMS, format!("`inputResponses.{key}` is no answer to its question"))
+        })?;
         Ok(Bytes::from_static(b"{}"))
     }
 
@@ -162,7 +175,7 @@ impl Service {
         declared(&peer.client)?;
         let params: Params =
             read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `taskId`"))?;
-        let task = self.long.find(&params.task_id, &peer.caller);
+        let task = self.long.find(&params.task_id, &peer.caller, SystemTime::now());
         let task = task.ok_or_else(|| RpcError::new(INVALID_PARAMS, "no task of yours has this `taskId`"))?;
         Ok((task, params))
     }
@@ -183,8 +196,9 @@ pub(super) fn created(task: &Value) -> Bytes {
     format!("{{\"resultType\":\"task\",{rest}").into()
 }
 
-fn refused(error: &CallError) -> RpcError {
-    RpcError::new(INVALID_PARAMS, error.to_string())
+/// Bad arguments are a result that a model can mend, as with every call of this dialect.
+fn refused(CallError::Arguments(reason): CallError) -> ToolOutput {
+    ToolOutput::failed(ErrorCode::InvalidArguments, reason)
 }
 
 fn completed(output: ToolOutput) -> Value {

@@ -37,7 +37,8 @@ pub(super) struct Asking<'a> {
 pub(super) fn capabilities(revision: Revision, catalog: &Catalog) -> Value {
     let offered = catalog.offered();
     let mut capabilities = json!({"tools": {"listChanged": true}, "logging": {}});
-    if offered.has_resources() {
+    // A long output of any tool becomes one.
+    if offered.has_resources() || catalog.tools().iter().any(|tool| tool.plugin_name().is_some()) {
         capabilities["resources"] = json!({"subscribe": true, "listChanged": true});
     }
     if offered.has_prompts() {

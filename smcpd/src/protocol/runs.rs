@@ -26,7 +26,7 @@ impl Service {
         peer: &Peer,
         asked: Asked<'_>,
         input: Option<&Input>,
-        events: Option<mpsc::Sender<Event>>,
+        heard: Heard<'_>,
         cancel: &CancellationToken,
     ) -> Result<ToolOutput, CallError> {
         let tool = asked.tool;
@@ -35,8 +35,7 @@ impl Service {
         let id = format!("{:x}-{number:x}", std::process::id());
         let cancel = cancel.child_token();
         let logged = events::is_debug_heard();
-        let voice = Voice::of(&peer.related, asked.progress, peer.client.level, tool.id(), &cancel);
-        let (live, signs) = match events.is_some() || logged || voice.is_some() {
+        let (live, signs) = match heard.events.is_some() || logged || heard.voice.is_some() {
             false => (Live::default(), None),
             true => {
                 let (live, signs) = Live::watched();
@@ -63,8 +62,7 @@ impl Service {
                     None => running.await,
                     Some(signs) => {
                         let listeners = Listeners {
-                            events,
-                            voice,
+                            heard,
                             log: logged.then(|| self.said.by(tool, &id)).flatten(),
                             reports_progress: plugin.reports_progress(*index),
                         };
@@ -197,10 +195,16 @@ fn kind(error: Option<ErrorCode>) -> events::Kind {
     }
 }
 
+/// The ways out of a call while it runs, beside the log.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard<'a> {
+    pub(super) events: Option<mpsc::Sender<Event>>,
+    pub(super) voice: Option<&'a Voice>,
+}
+
 /// Whoever hears what a call says while it runs.
 struct Listeners<'a> {
-    events: Option<mpsc::Sender<Event>>,
-    voice: Option<Voice>,
+    heard: Heard<'a>,
     log: Option<Speaker<'a>>,
     reports_progress: bool,
 }
@@ -209,7 +213,7 @@ impl Listeners<'_> {
     async fn hear(&self, sign: Sign) {
         let event = match sign {
             Sign::Waiting(ahead) => {
-                if let Some(voice) = &self.voice {
+                if let Some(voice) = self.heard.voice {
                     voice.wait(ahead);
                 }
                 return;
@@ -217,13 +221,13 @@ impl Listeners<'_> {
             Sign::Started => Event::Started,
             Sign::Line(line) => match Progress::read(&line).filter(|_| self.reports_progress) {
                 Some(progress) => {
-                    if let Some(voice) = &self.voice {
+                    if let Some(voice) = self.heard.voice {
                         voice.progress(&progress);
                     }
                     Event::Progress(progress)
                 }
                 None => {
-                    if let Some(voice) = &self.voice {
+                    if let Some(voice) = self.heard.voice {
                         voice.line(&line);
                     }
                     if let Some(log) = &self.log {
@@ -233,7 +237,7 @@ impl Listeners<'_> {
                 }
             },
         };
-        if let Some(events) = &self.events {
+        if let Some(events) = &self.heard.events {
             // Whoever no longer listens ends the call, if at all, by other means.
             let _listening = events.send(event).await;
         }

@@ -11,6 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::client::Question;
 use super::jsonrpc::RpcError;
 use crate::auth::Caller;
 use crate::catalog::Needed;
@@ -111,9 +112,9 @@ impl Tasks {
     }
 
     /// Finds a task of this caller; another one's is as unknown as none.
-    pub(super) fn find(&self, id: &str, caller: &Caller) -> Option<Arc<Task>> {
+    pub(super) fn find(&self, id: &str, caller: &Caller, now: SystemTime) -> Option<Arc<Task>> {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(id).filter(|task| task.caller == *caller).map(Arc::clone)
+        all.get(id).filter(|task| task.caller == *caller && !task.is_stale(now)).map(Arc::clone)
     }
 }
 
@@ -211,10 +212,21 @@ impl Task {
         }
     }
 
-    /// Takes answers of the client; one to nothing that is open is passed over.
-    pub(super) fn answer(&self, answers: Map<String, Value>) {
+    /// Takes answers of the client; one to nothing that is open is passed over. The error is the key of one that is no
+    /// answer to its question: none is taken then.
+    pub(super) fn answer(&self, answers: Map<String, Value>) -> Result<(), String> {
         let mut state = self.lock();
-        let Phase::Asking { open, responses } = &mut state.phase else { return };
+        let Phase::Asking { open, responses } = &mut state.phase else { return Ok(()) };
+        let fits = |question: &Value, answer: &Value| {
+            let method = question["method"].as_str().unwrap_or_default();
+            Question::of_method(method).is_some_and(|question| question.is_answered_by(answer))
+        };
+        let unfit = open
+            .iter()
+            .find(|(key, question)| answers.get(key).is_some_and(|answer| !fits(question, answer)));
+        if let Some((key, _)) = unfit {
+            return Err(key.clone());
+        }
         for (key, answer) in answers {
             let before = open.len();
             open.retain(|(asked, _)| *asked != key);
@@ -228,6 +240,7 @@ impl Task {
         if is_done {
             self.answered.notify_one();
         }
+        Ok(())
     }
 
     fn take_responses(&self) -> Option<Map<String, Value>> {

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Doors, events, reply};
-use crate::protocol::jsonrpc;
+use crate::protocol::jsonrpc::{self, Id};
 use crate::protocol::{Related, Session, WAITING, internal_error};
 
 /// An answer that takes longer than this comes as a stream.
@@ -52,11 +52,11 @@ pub(super) struct Answer {
 
 /// Carries out `work`, which may speak on the way that it is given; `None` is a request that its client cancelled.
 ///
-/// The stream of a session can be named and come back to.
+/// The stream of a session can be named and come back to; the id is that of the one request it answers.
 pub(super) async fn answer<W>(
     doors: &Doors,
     accepts: Accepts,
-    session: Option<Arc<Session>>,
+    session: Option<(Arc<Session>, Option<Id>)>,
     work: impl FnOnce(Related) -> W,
 ) -> Response
 where
@@ -87,6 +87,7 @@ where
     // The call's fate is still its client's: the stream holds the guard, and the task watches it.
     let gone = CancellationToken::new();
     let guard = gone.clone().drop_guard();
+    let (session, id) = session.map_or((None, None), |(session, id)| (Some(session), id));
     let stream = session.as_ref().map(|session| session.next_stream());
     let primes = session.as_ref().is_some_and(|session| session.revision().primes_streams());
     let first = stream.as_ref().filter(|_| primes).map(|stream| events::priming(stream));
@@ -105,7 +106,7 @@ where
             }
             () = gone.cancelled() => {
                 let error = internal_error("the connection broke, and the request was ended with it");
-                keep(jsonrpc::failure(None, &error));
+                keep(jsonrpc::failure(id.as_ref(), &error));
             }
         }
     });

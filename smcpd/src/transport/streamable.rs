@@ -109,13 +109,17 @@ async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
             None => reply::accepted(),
         };
     }
+    let id = match &frame {
+        Frame::One(Message::Request(request)) => Some(request.id.clone()),
+        _ => None,
+    };
     let service = Arc::clone(&doors.service);
     let work = move |related| async move {
         let peer = Peer { related, ..peer };
         let body = service.handle(&peer, frame).await?;
         Some(Answer { status: StatusCode::OK, body })
     };
-    answer(&doors, accepts, Some(session), work).await
+    answer(&doors, accepts, Some((session, id)), work).await
 }
 
 /// An id that could not be read is `null`, or left out where the revision's schema says so (2025-11-25 and later).

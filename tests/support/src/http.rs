@@ -90,6 +90,10 @@ impl Connection {
     /// Reads one reply; a body without a length is read to the end of the connection.
     pub fn reply(&mut self) -> Reply {
         let (status, headers) = self.head();
+        self.whole(status, headers)
+    }
+
+    fn whole(&mut self, status: u16, headers: Vec<(String, String)>) -> Reply {
         let mut reply = Reply { status, headers, body: Vec::new() };
         match reply.header("content-length").map(|length| length.parse::<usize>().expect("a number")) {
             Some(length) => {
@@ -112,6 +116,24 @@ impl Connection {
         let (status, headers) = self.head();
         let reply = Reply { status, headers, body: Vec::new() };
         Stream::new(reply, self)
+    }
+
+    /// Reads a reply that is a stream of events, or else is whole.
+    pub fn either(mut self) -> Result<Stream, Reply> {
+        let (status, headers) = self.head();
+        let reply = Reply { status, headers, body: Vec::new() };
+        let is_stream = reply.header("content-type") == Some("text/event-stream");
+        let is_bounded = reply.header("content-length").is_some();
+        match (is_stream, is_bounded) {
+            (true, false) => Ok(Stream::new(reply, self)),
+            (true, true) => Ok(Stream::whole(self.whole(status, reply.headers), self)),
+            (false, _) => Err(self.whole(status, reply.headers)),
+        }
+    }
+
+    /// What ends the connection from another thread.
+    pub fn socket(&self) -> TcpStream {
+        self.stream.get_ref().try_clone().expect("there are descriptors left")
     }
 
     fn head(&mut self) -> (u16, Vec<(String, String)>) {

@@ -27,11 +27,18 @@ pub struct Stream {
     connection: Connection,
     text: String,
     events: VecDeque<Event>,
+    has_ended: bool,
 }
 
 impl Stream {
     pub(crate) fn new(reply: Reply, connection: Connection) -> Self {
-        Self { reply, connection, text: String::new(), events: VecDeque::new() }
+        Self { reply, connection, text: String::new(), events: VecDeque::new(), has_ended: false }
+    }
+
+    /// The events of a reply that came whole.
+    pub(crate) fn whole(reply: Reply, connection: Connection) -> Self {
+        let events = reply.text().split_terminator("\n\n").map(parse).collect();
+        Self { reply, connection, text: String::new(), events, has_ended: true }
     }
 
     /// Opens `/sse` and returns the stream with the path to post to.
@@ -47,6 +54,9 @@ impl Stream {
     /// Waits for the next event; `None` at the end of the stream.
     pub fn event(&mut self) -> Option<Event> {
         while self.events.is_empty() {
+            if self.has_ended {
+                return None;
+            }
             let chunk = self.connection.chunk()?;
             self.text.push_str(std::str::from_utf8(&chunk).expect("events are text"));
             while let Some((event, rest)) = self.text.split_once("\n\n") {
