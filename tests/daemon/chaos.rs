@@ -31,7 +31,8 @@ fn one(daemon: &Daemon, dice: &mut Dice, number: usize) {
     match dice.roll(10) {
         // Normal ones.
         0..=3 => {
-            assert_eq!(daemon.call("bash_tool.sum", json!({"a": 1, "b": 2}))["structuredContent"]["sum"], 3);
+            let called = daemon.call("bash_tool.sum", json!({"a": 1, "b": 2}));
+            assert_eq!(called["structuredContent"]["sum"], 3, "{called}");
         }
         // It ends itself by a signal.
         4 => assert_eq!(daemon.call("worker.crash", json!({}))["isError"], json!(true)),

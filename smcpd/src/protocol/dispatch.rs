@@ -42,6 +42,10 @@ impl Service {
     }
 
     async fn message(self: &Arc<Self>, peer: &Peer, message: Message) -> Option<Bytes> {
+        let is_hello = matches!(&message, Message::Request(request) if request.method == "initialize");
+        if let (Some(session), false, false) = (&peer.session, is_hello, peer.revision.is_stateless()) {
+            session.open_up();
+        }
         match message {
             Message::Request(request) => self.request(peer, request).await,
             Message::Notification(notification) => {

@@ -49,6 +49,7 @@ pub(crate) async fn serve(
                 let answering = async move {
                     if let Some(answer) = service.handle(&peer, frame).await {
                         session.send(answer);
+                        session.open_up();
                     }
                 };
                 requests.spawn(answering);

@@ -61,6 +61,8 @@ pub(crate) struct Session {
 struct State {
     revision: Revision,
     /// `initialize` was answered.
+    agreed: bool,
+    /// And the client has the answer.
     opened: bool,
     in_flight: HashMap<Id, CancellationToken>,
     used: Instant,
@@ -98,6 +100,7 @@ impl Session {
                     Transport::Sse => Revision::V2024_11_05,
                     Transport::Http | Transport::Stdio => Revision::LATEST,
                 },
+                agreed: false,
                 opened: false,
                 in_flight: HashMap::new(),
                 used: Instant::now(),
@@ -134,7 +137,13 @@ impl Session {
     pub(crate) fn agree_on(&self, revision: Revision) {
         let mut state = self.lock();
         state.revision = revision;
-        state.opened = true;
+        state.agreed = true;
+    }
+
+    /// Notes that the client has the answer to `initialize`, or goes on as if: before, it expects nothing else.
+    pub(crate) fn open_up(&self) {
+        let mut state = self.lock();
+        state.opened |= state.agreed;
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {
@@ -144,6 +153,7 @@ impl Session {
     /// Becomes the one stream that reads the outbox; `None` while another one does.
     pub(crate) fn listen(self: &Arc<Self>) -> Option<Listening> {
         let free = !self.listening.swap(true, Ordering::AcqRel);
+        self.open_up();
         free.then(|| Listening { busy: self.keep_busy(), session: Arc::clone(self) })
     }
 

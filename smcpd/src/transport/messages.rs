@@ -134,6 +134,7 @@ fn on_stream(doors: &Doors, peer: Peer, frame: Frame) -> Response {
     doors.service.tasks().spawn(async move {
         if let Some(answer) = service.handle(&peer, frame).await {
             session.send(answer);
+            session.open_up();
         }
     });
     reply::accepted()
