@@ -17,7 +17,7 @@ is "its units are enabled" "$(states is-enabled)" "$all_enabled"
 is "its units are active" "$(states is-active)" "$all_active"
 [[ $(systemctl is-active smcpd) == active ]] || journalctl -u smcpd --no-pager -n 30
 is "no unit failed" "$(systemctl --failed --no-legend)" ""
-is "systemd-analyze verify finds nothing" "$(systemd-analyze verify --man=no /usr/lib/systemd/system/smcpd*.{service,socket} 2>&1)" ""
+is "systemd-analyze verify finds nothing" "$(systemd-analyze verify --man=no /usr/lib/systemd/system/smcp*.{service,socket,timer} 2>&1)" ""
 exposure=$(systemd-analyze security --no-pager smcpd.service | sed -n 's/.*exposure level for smcpd.service: \([0-9.]*\).*/\1/p')
 is "the exposure level ($exposure) is at most 1.3" "$(awk -v e="$exposure" 'BEGIN { print (e > 0 && e <= 1.3) }')" 1
 is "the user and the groups are there" \
