@@ -208,13 +208,25 @@ impl Client {
             if message["id"] == id && message.get("method").is_none() {
                 return (before, message);
             }
-            before.push(message);
+            if !is_of_lists(&message) {
+                before.push(message);
+            }
+        }
+    }
+
+    /// Waits for the next message that is about a request.
+    pub(crate) fn said(&self) -> Value {
+        loop {
+            let message = self.hear();
+            if !is_of_lists(&message) {
+                return message;
+            }
         }
     }
 
     /// Waits for a question of the daemon's.
     pub(crate) fn question(&self) -> Value {
-        let asked = self.hear();
+        let asked = self.said();
         assert!(asked["id"].is_u64() && asked["method"].is_string(), "{asked}");
         asked
     }
@@ -256,4 +268,9 @@ pub(crate) fn read(connection: Connection, sender: Sender<Value>) {
             }
         }
     });
+}
+
+/// On a busy machine a plugin may be described after its client came: that is told of, and says nothing of a call.
+fn is_of_lists(message: &Value) -> bool {
+    message["method"].as_str().is_some_and(|method| method.ends_with("/list_changed"))
 }

@@ -225,7 +225,7 @@ fn who_waits_hears_how_many_come_before_as_progress_below_zero() {
         let mut client = Client::start(way, revision, setup, &json!({}));
         let mut progress = |token: usize| {
             client.watch("hold", &json!({"path": paths[token]}), &json!(token));
-            let first = client.hear();
+            let first = client.said();
             assert_eq!(first["params"]["progressToken"], token, "{way:?}: {first}");
             first["params"]["progress"].as_i64().unwrap()
         };
