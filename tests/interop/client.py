@@ -227,7 +227,7 @@ async def timed_out(peer):
     seconds, started = unique(), time.monotonic()
     result = await peer.call("worker__sleep", {"seconds": seconds})
     took = time.monotonic() - started
-    expect(result["isError"] and "timed out" in text(result) and 1.5 < took < 6, (took, result))
+    expect(result["isError"] and "timed out" in text(result) and 1.5 < took < 20, (took, result))
     expect(not processes(str(seconds)), "the process lives on")
 
 
@@ -235,13 +235,13 @@ async def cancelled(peer, after=0):
     seconds = unique()
 
     async def runs():
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while not processes(str(seconds)):
                 await anyio.sleep(0.02)
         await anyio.sleep(after)
 
     async def gone():
-        with anyio.move_on_after(4):
+        with anyio.move_on_after(15):
             while processes(str(seconds)):
                 await anyio.sleep(0.02)
         expect(not processes(str(seconds)), "the process lives on")

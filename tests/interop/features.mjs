@@ -137,7 +137,7 @@ const SCENARIOS = {
     if (!MODERN) await peer.client.setLoggingLevel("info");
     logged.length = 0;
     await peer.call("test_tool_with_logging", {}, {}, MODERN ? { _meta: { [LEVEL]: "info" } } : {});
-    await until(2, () => logged.length === 3);
+    await until(10, () => logged.length === 3);
     const said = logged.map(({ level, data }) => `${level}: ${data}`).join();
     const lines = ["Tool execution started", "Tool processing data", "Tool execution completed"];
     expect(said === lines.map((line) => `info: ${line}`).join(), logged);
@@ -148,10 +148,14 @@ const SCENARIOS = {
       (result) => ({ result }),
       (error) => ({ error }),
     );
-    expect(await until(5, () => processes("slow_compute").length > 0), "no process");
+    let early;
+    call.then((ended) => (early = ended));
+    // A machine that does much else may take its time.
+    await until(20, () => early || processes("slow_compute").length > 0);
+    expect(!early && processes("slow_compute").length > 0, early ?? "no process");
     controller.abort("no longer wanted");
     expect("error" in (await call), await call);
-    expect(await until(4, () => processes("slow_compute").length === 0), "the process lives on");
+    expect(await until(15, () => processes("slow_compute").length === 0), "the process lives on");
     const result = await peer.call("greet", { name: "you" });
     expect(textOf(result) === "Hello, you!", result);
   },
