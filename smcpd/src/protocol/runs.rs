@@ -44,6 +44,8 @@ impl Service {
         };
         let live = Arc::new(live);
         let _running = self.running.enter(&id, tool.id(), &peer.caller, &live, cancel.clone());
+        let unfinished =
+            Unfinished { service: self, peer, asked: &asked, id: &id, live: &live, started, is_noted: false };
         let output = match tool.kind() {
             Kind::Health => self.health_tool(asked.arguments),
             Kind::Command { plugin, index } => {
@@ -75,9 +77,7 @@ impl Service {
             }
         };
         let outcome = output.as_ref().map_or(Some(ErrorCode::InvalidArguments), |output| output.error);
-        let trace = asked.traceparent.and_then(events::trace_of);
-        let said = (trace, noted(asked.arguments));
-        self.note(tool, &id, peer, outcome, Times { started, turn: live.started() }, said);
+        unfinished.finish(outcome);
         output
     }
 
@@ -130,41 +130,6 @@ impl Service {
         Ok(ToolOutput { content: vec![text], structured: Some(body), error: None, needed: None })
     }
 
-    /// One event a call, without a value of any argument.
-    fn note(
-        &self,
-        tool: &Tool,
-        call: &str,
-        peer: &Peer,
-        error: Option<ErrorCode>,
-        times: Times,
-        (trace, arguments): (Option<&str>, Option<String>),
-    ) {
-        let now = Instant::now();
-        let outcome = error.map_or(metrics::OK, ErrorCode::as_str);
-        let total = now.duration_since(times.started);
-        let queued = times.turn.map(|turn| turn.saturating_duration_since(times.started));
-        let finished = Finished { plugin: tool.plugin_name(), tool: tool.id(), outcome, queued, total };
-        self.metrics.call_finished(&finished, now);
-        self.event(kind(error), peer)
-            .text(Field::Tool, tool.id())
-            .maybe(Field::Plugin, tool.plugin_name())
-            .text(Field::Outcome, outcome)
-            .duration(total)
-            .text(Field::Call, call)
-            .maybe(Field::Trace, trace)
-            .maybe(Field::Arguments, arguments)
-            .write();
-        if error == Some(ErrorCode::QueueFull)
-            && let Some(dropped) = self.queue_full.pass(now)
-        {
-            events::Event::of(events::Kind::LimitHit)
-                .text(Field::Limit, "execution.queue")
-                .dropped(dropped)
-                .write();
-        }
-    }
-
     /// An event of a call, with who asks.
     pub(super) fn event<'a>(&self, kind: events::Kind, peer: &'a Peer) -> events::Event<'a> {
         events::Event::of(kind)
@@ -174,11 +139,58 @@ impl Service {
     }
 }
 
-/// When a call was asked for, and when its turn came.
-#[derive(Debug, Clone, Copy)]
-struct Times {
+/// A call that has not come to its end yet. Dropped, it ends all the same: its client went away.
+struct Unfinished<'a> {
+    service: &'a Service,
+    peer: &'a Peer,
+    asked: &'a Asked<'a>,
+    id: &'a str,
+    live: &'a Live,
     started: Instant,
-    turn: Option<Instant>,
+    is_noted: bool,
+}
+
+impl Unfinished<'_> {
+    fn finish(mut self, error: Option<ErrorCode>) {
+        self.is_noted = true;
+        self.note(error);
+    }
+
+    /// One event a call, without a value of any argument.
+    fn note(&self, error: Option<ErrorCode>) {
+        let (service, tool, now) = (self.service, self.asked.tool, Instant::now());
+        let outcome = error.map_or(metrics::OK, ErrorCode::as_str);
+        let total = now.duration_since(self.started);
+        let queued = self.live.started().map(|turn| turn.saturating_duration_since(self.started));
+        let finished = Finished { plugin: tool.plugin_name(), tool: tool.id(), outcome, queued, total };
+        service.metrics.call_finished(&finished, now);
+        service
+            .event(kind(error), self.peer)
+            .text(Field::Tool, tool.id())
+            .maybe(Field::Plugin, tool.plugin_name())
+            .text(Field::Outcome, outcome)
+            .duration(total)
+            .text(Field::Call, self.id)
+            .maybe(Field::Trace, self.asked.traceparent.and_then(events::trace_of))
+            .maybe(Field::Arguments, noted(self.asked.arguments))
+            .write();
+        if error == Some(ErrorCode::QueueFull)
+            && let Some(dropped) = service.queue_full.pass(now)
+        {
+            events::Event::of(events::Kind::LimitHit)
+                .text(Field::Limit, "execution.queue")
+                .dropped(dropped)
+                .write();
+        }
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.is_noted {
+            self.note(Some(ErrorCode::Cancelled));
+        }
+    }
 }
 
 /// The event that a call's end is.
