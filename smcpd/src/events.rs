@@ -36,6 +36,9 @@ pub(crate) enum Kind {
     RequestRefused,
     LimitHit,
     Change,
+    LettaFetched,
+    LettaFailed,
+    LettaRefused,
 }
 
 /// The journal's priorities that are in use.
@@ -118,7 +121,7 @@ use Priority::{Debug as Quiet, Error, Info, Notice, Warning};
 
 /// Every kind, in the order of [`Kind`].
 #[rustfmt::skip]
-pub(crate) static ENTRIES: [Entry; 27] = [
+pub(crate) static ENTRIES: [Entry; 30] = [
     entry(Kind::Starting, "starting", "d4fec5f0a0e045f299925ca2587a9176", Info, "starting", &[Field::Version]),
     entry(Kind::Ready, "ready", "54839fd6b37946f48db2f5229304dceb", Info, "ready", &[Field::Version, Field::Address, Field::DurationUs]),
     entry(Kind::Stopping, "stopping", "a72f80b42bc742ebb74bcc2656b5144e", Info, "stopping", &[]),
@@ -146,6 +149,9 @@ pub(crate) static ENTRIES: [Entry; 27] = [
     entry(Kind::RequestRefused, "request-refused", "50e7d5a90d5548d290476c19f6856c02", Notice, "a request was refused", REFUSED),
     entry(Kind::LimitHit, "limit-hit", "b0318eb70bd1493d9253fc3ba3f88437", Warning, "a limit was reached", &[Field::Limit, Field::Session, Field::Dropped]),
     entry(Kind::Change, "change", "01c4f4d244c3466e8d681b5b79233d0a", Info, "control", &[Field::Uid, Field::Pid, Field::Action, Field::Object, Field::Outcome]),
+    entry(Kind::LettaFetched, "letta-fetched", "0b1dcf0ad08149a7b753c9fd87a3259c", Info, "Letta's variables are here", &[Field::Agent]),
+    entry(Kind::LettaFailed, "letta-failed", "5780283051a447a6af3cd030c95fdb86", Warning, "Letta's variables cannot be fetched", &[Field::Agent, Field::Reason]),
+    entry(Kind::LettaRefused, "letta-refused", "5641fbd70efb4b4f982fdac791631c74", Warning, "some of Letta's variables are not passed on", &[Field::Agent, Field::Reason]),
 ];
 
 /// Events carry this target, which tells them from records that only look like one.

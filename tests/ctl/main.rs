@@ -4,6 +4,7 @@
 
 mod completion;
 mod connect;
+mod letta;
 mod live;
 mod plugin_check;
 mod plugin_deps;

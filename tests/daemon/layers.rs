@@ -5,7 +5,7 @@ use std::path::Path;
 
 use smcp_test_support::root;
 
-const RANKS: [(&str, u32); 21] = [
+const RANKS: [(&str, u32); 22] = [
     ("daemon", 5),
     ("transport", 4),
     ("control", 4),
@@ -24,6 +24,7 @@ const RANKS: [(&str, u32); 21] = [
     ("recent", 0),
     ("events", 0),
     ("journal", 0),
+    ("letta", 0),
     ("throttle", 0),
     ("shutdown", 0),
     ("main", 6),

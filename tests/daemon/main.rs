@@ -12,6 +12,7 @@ mod discovery;
 mod doors;
 mod errors;
 mod layers;
+mod letta;
 mod listen;
 mod observed;
 mod offers;

@@ -1,10 +1,11 @@
 //! What a plugin finds in its environment: the daemon's own, less what is the daemon's alone, plus what each
 //! call and the operator give it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
 use crate::config;
+use crate::letta::Variables;
 
 /// The daemon's keys, and what systemd gave to the daemon.
 const WITHHELD: [&str; 14] = [
@@ -39,9 +40,19 @@ const BASE: [&str; 11] = [
     "XDG_RUNTIME_DIR",
 ];
 
-/// The variables of one plugin, before those of a call.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Environment(BTreeMap<OsString, OsString>);
+/// The variables of one plugin, before those of a call. Nothing shows their values.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Environment {
+    chosen: BTreeMap<OsString, OsString>,
+    /// The names that the operator grants this plugin.
+    granted: BTreeSet<String>,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.chosen.keys()).finish()
+    }
+}
 
 impl Environment {
     /// Chooses from `own`, the daemon's environment.
@@ -65,11 +76,18 @@ impl Environment {
             chosen.insert("LANG".into(), "C.UTF-8".into());
         }
         chosen.extend(granted.iter().map(|(name, value)| (name.into(), value.into())));
-        Self(chosen)
+        Self { chosen, granted: granted.keys().cloned().collect() }
+    }
+
+    /// Adds the variables of an agent; what the operator grants wins over them.
+    pub(crate) fn add(&mut self, variables: &Variables) {
+        for (name, value) in variables.iter().filter(|(name, _)| !self.granted.contains(*name)) {
+            self.chosen.insert(name.into(), value.into());
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&OsString> {
-        self.0.get(OsStr::new(name))
+        self.chosen.get(OsStr::new(name))
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -77,19 +95,19 @@ impl Environment {
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
-        self.0.remove(OsStr::new(name));
+        self.chosen.remove(OsStr::new(name));
     }
 
     /// Sets a variable; one whose value cannot be one (it holds a NUL) is left out.
     pub(crate) fn set(&mut self, name: &str, value: impl Into<OsString>) {
         let value = value.into();
         if !value.as_encoded_bytes().contains(&0) {
-            self.0.insert(name.into(), value);
+            self.chosen.insert(name.into(), value);
         }
     }
 
     pub(crate) fn into_pairs(self) -> Vec<(OsString, OsString)> {
-        self.0.into_iter().collect()
+        self.chosen.into_iter().collect()
     }
 }
 
@@ -128,5 +146,30 @@ mod tests {
         let granted = BTreeMap::from([("LETTA_API_KEY".to_owned(), "g".to_owned())]);
         let granted = Environment::choose(own(), config::Environment::Declared, &[], &granted);
         assert_eq!(granted.get("LETTA_API_KEY"), Some(&"g".into()));
+    }
+
+    #[test]
+    fn an_agents_variables_win_over_what_is_inherited_and_never_over_what_is_granted() {
+        let own = [("INHERITED", "own"), ("BOTH", "own")].map(|(name, value)| (name.into(), value.into()));
+        let granted = BTreeMap::from([("GRANTED".to_owned(), "operator".to_owned())]);
+        let mut environment =
+            Environment::choose(own.into_iter(), config::Environment::Inherit, &[], &granted);
+        let theirs = [("GRANTED", "agent"), ("BOTH", "agent"), ("NEW", "agent")];
+        environment
+            .add(&theirs.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect());
+        for (name, value) in
+            [("GRANTED", "operator"), ("BOTH", "agent"), ("NEW", "agent"), ("INHERITED", "own")]
+        {
+            assert_eq!(environment.get(name), Some(&value.into()), "{name}");
+        }
+        assert!(!format!("{environment:?}").contains("agent"));
+    }
+
+    #[test]
+    fn no_agent_may_set_what_is_withheld_or_what_we_set_ourselves() {
+        let ours = ["PYTHONUNBUFFERED", "SMCP_CALLER", "SMCP_CALL_ID", "TRACEPARENT", "PATH"];
+        for name in WITHHELD.iter().chain(&ours) {
+            assert!(crate::letta::is_reserved(name), "{name}");
+        }
     }
 }

@@ -19,6 +19,7 @@ use super::scan::Located;
 use super::{argv, offers, schema};
 use crate::config::{self, Serialize};
 use crate::executor::{Admission, Invocation, OutputLimit};
+use crate::letta::Variables;
 
 /// Bytes that may pass before a program is ended, as a multiple of what is kept.
 const CEILING: u64 = 32;
@@ -206,6 +207,8 @@ pub(crate) struct CallContext<'a> {
     pub(crate) capabilities: &'a str,
     /// Answers to what the command asked when it ran before, as JSON.
     pub(crate) input: Option<&'a str>,
+    /// Those of an agent that this plugin gets.
+    pub(crate) variables: Option<Variables>,
     /// Whose turn it is when calls wait.
     pub(crate) turn: Arc<str>,
 }
@@ -269,6 +272,9 @@ impl Plugin {
 
     fn environment(&self, context: &CallContext<'_>) -> Environment {
         let mut environment = self.environment.clone();
+        if let Some(variables) = &context.variables {
+            environment.add(variables);
+        }
         environment.set("SMCP_CALLER", context.caller);
         environment.set("SMCP_STATE_DIR", &self.state);
         environment.set("SMCP_CLIENT_CAPABILITIES", context.capabilities);

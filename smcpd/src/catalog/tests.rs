@@ -134,6 +134,7 @@ fn context() -> CallContext<'static> {
         traceparent: None,
         capabilities: "{}",
         input: None,
+        variables: None,
         turn: "t".into(),
     }
 }

@@ -11,7 +11,7 @@ use super::credentials::{self, Credentials};
 use super::file::Seconds;
 use super::layers::{Layers, Origin};
 use super::{
-    Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools,
+    Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools, letta,
 };
 use crate::auth::{Keys, Policy};
 use crate::paths::Paths;
@@ -30,6 +30,7 @@ pub(super) fn check(
     let keys = keys(&key, environment, &credentials)?;
     let mut plugin = plugin(&key)?;
     let mut effective = effective(&layers, &paths);
+    let letta = letta::check(&key, environment, &credentials, &mut effective)?;
     hand_over(credentials, &mut plugin, &mut effective);
     Ok(Config {
         http: http(&key, &keys)?,
@@ -60,6 +61,7 @@ pub(super) fn check(
                 file.control.call_group.as_deref(),
             )?,
         },
+        letta,
         effective,
         pending: BTreeMap::new(),
         paths,
@@ -67,12 +69,12 @@ pub(super) fn check(
 }
 
 /// Reads one value by its key, so that a refusal can name both.
-struct Key<'a> {
-    layers: &'a Layers,
+pub(super) struct Key<'a> {
+    pub(super) layers: &'a Layers,
 }
 
 impl Key<'_> {
-    fn refuse(&self, key: &str, message: impl Into<String>) -> ConfigError {
+    pub(super) fn refuse(&self, key: &str, message: impl Into<String>) -> ConfigError {
         ConfigError::Value { key: key.to_owned(), origin: self.layers.origin(key), message: message.into() }
     }
 
@@ -95,7 +97,7 @@ impl Key<'_> {
         Err(self.refuse(key, format!("is {}: it must be between 0 and {LONGEST} seconds", value.0)))
     }
 
-    fn positive(&self, key: &str, value: Seconds) -> Result<Duration, ConfigError> {
+    pub(super) fn positive(&self, key: &str, value: Seconds) -> Result<Duration, ConfigError> {
         match self.seconds(key, value)? {
             Duration::ZERO => Err(self.refuse(key, "is 0: it must be more")),
             duration => Ok(duration),
@@ -326,7 +328,8 @@ fn effective(layers: &Layers, paths: &Paths) -> Vec<(String, String, Origin)> {
     let table = toml::Table::try_from(&layers.file).unwrap_or_default();
     flatten(&toml::Value::Table(table), "", &mut |key, value| {
         // What a plugin is granted may be a secret.
-        let shown = match key.starts_with("plugin.") && key.contains(".env.") {
+        let is_granted = key.starts_with("plugin.") && key.contains(".env.");
+        let shown = match is_granted || (key == "letta.url" && letta::may_hold_a_secret(value)) {
             true => "***".to_owned(),
             false => value.to_string(),
         };

@@ -1,15 +1,16 @@
 //! Secrets that the service manager hands over as files (systemd.exec(5), "credentials"): API keys as `smcp.key` and
-//! `smcp.key.ANYTHING`, and what one plugin alone finds in its environment as `smcp.plugin.NAME.VARIABLE`.
+//! `smcp.key.ANYTHING`, Letta's key as `smcp.letta`, and what one plugin alone finds in its environment as `smcp.plugin.NAME.VARIABLE`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::ConfigError;
+use super::{ConfigError, Secret};
 
 /// What one credential is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Purpose {
     Keys,
+    Letta,
     Plugin {
         name: String,
         variable: String,
@@ -25,6 +26,8 @@ pub(super) struct Credentials {
     /// The names of those with keys, and the keys: one a line.
     pub(super) keys: Vec<(String, String)>,
     pub(super) plugins: Vec<Granted>,
+    /// The name of the one with Letta's key, and the key.
+    pub(super) letta: Option<(String, Secret)>,
 }
 
 /// One variable of one plugin.
@@ -37,7 +40,8 @@ pub(super) struct Granted {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Credentials({} with keys, {} for plugins)", self.keys.len(), self.plugins.len())
+        let (keys, plugins) = (self.keys.len(), self.plugins.len());
+        write!(formatter, "Credentials({keys} with keys, {plugins} for plugins, {:?})", self.letta)
     }
 }
 
@@ -58,13 +62,14 @@ pub(super) fn read(directory: Option<OsString>) -> Result<Credentials, ConfigErr
         match purpose(&name) {
             Purpose::Other => {}
             Purpose::Keys => found.keys.push((name.clone(), text()?)),
+            Purpose::Letta => found.letta = Some((name.clone(), Secret::new(text()?.trim()))),
             Purpose::Plugin { name: plugin, variable } => {
                 let value = text()?.trim_end_matches('\n').to_owned();
                 found.plugins.push(Granted { credential: name.clone(), plugin, variable, value });
             }
             Purpose::Unclear => {
                 return Err(ConfigError::Refused(format!(
-                    "the credential `{name}` is for nobody: write `smcp.key`, `smcp.key.ANYTHING` or `smcp.plugin.NAME.VARIABLE`"
+                    "the credential `{name}` is for nobody: write `smcp.key`, `smcp.key.ANYTHING`, `smcp.letta` or `smcp.plugin.NAME.VARIABLE`"
                 )));
             }
         }
@@ -75,6 +80,9 @@ pub(super) fn read(directory: Option<OsString>) -> Result<Credentials, ConfigErr
 fn purpose(name: &str) -> Purpose {
     if name == "smcp.key" || name.starts_with("smcp.key.") {
         return Purpose::Keys;
+    }
+    if name == "smcp.letta" {
+        return Purpose::Letta;
     }
     if !name.starts_with("smcp.") {
         return Purpose::Other;
@@ -102,6 +110,8 @@ mod tests {
         for (name, expected) in [
             ("smcp.key", Purpose::Keys),
             ("smcp.key.letta", Purpose::Keys),
+            ("smcp.letta", Purpose::Letta),
+            ("smcp.letta.key", Purpose::Unclear),
             ("smcp.plugin.devops.TOKEN", plugin("devops", "TOKEN")),
             ("smcp.plugin.devops.a.b", plugin("devops", "a.b")),
             ("smcp.plugin.devops", Purpose::Unclear),

@@ -87,6 +87,14 @@ pub(crate) fn differences(old: &Config, new: &Config) -> Vec<Difference> {
         found.push(Difference { key: "auth.keys".to_owned(), from, to, origin: Origin::Default });
     }
     // A secret's value is not shown, but that it changed is.
+    let letta_key = |config: &Config| config.letta.as_ref().and_then(|letta| letta.key.clone());
+    if let (Some(before), Some(now)) = (letta_key(old), letta_key(new))
+        && before != now
+        && value(old, "letta.key") == value(new, "letta.key")
+    {
+        let (from, to) = ("***".to_owned(), "another".to_owned());
+        found.push(Difference { key: "letta.key".to_owned(), from, to, origin: Origin::Default });
+    }
     for (name, plugin) in &new.plugin {
         let granted = &plugin.environment;
         let before = old.plugin.get(name).map(|plugin| &plugin.environment);

@@ -19,6 +19,7 @@ pub(super) struct File {
     pub(super) sse: Sse,
     pub(super) log: Log,
     pub(super) control: Control,
+    pub(super) letta: Letta,
     pub(super) plugin: BTreeMap<String, Plugin>,
 }
 
@@ -174,6 +175,23 @@ pub(super) struct Control {
 impl Default for Control {
     fn default() -> Self {
         Self { mode: "0600".to_owned(), group: None, call_mode: "0600".to_owned(), call_group: None }
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Letta {
+    pub(super) url: Option<String>,
+    pub(super) agent: Option<String>,
+    pub(super) plugins: Vec<String>,
+    /// A file with the key alone.
+    pub(super) key_file: Option<PathBuf>,
+    pub(super) timeout: Seconds,
+}
+
+impl Default for Letta {
+    fn default() -> Self {
+        Self { url: None, agent: None, plugins: Vec::new(), key_file: None, timeout: Seconds(10.0) }
     }
 }
 

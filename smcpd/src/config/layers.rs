@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use super::file::File;
-use super::{ConfigError, Sources};
+use super::{ConfigError, Secret, Sources, letta};
 use crate::paths::Paths;
 
 /// Where a value came from.
@@ -51,6 +51,8 @@ pub(crate) struct Override {
 pub(super) struct Layers {
     pub(super) file: File,
     pub(super) origins: BTreeMap<String, Origin>,
+    /// The key that Letta's own file has.
+    pub(super) letta_key: Option<(Secret, Origin)>,
 }
 
 impl Layers {
@@ -75,6 +77,8 @@ const ENVIRONMENT: &[(&str, &str, Kind)] = &[
     ("MCP_PLUGIN_TIMEOUT", "execution.timeout", Kind::Seconds),
     ("MCP_AUTH_DISABLED", "auth.disabled", Kind::Switch),
     ("MCP_AUTH_ALLOW_LOOPBACK", "auth.allow_loopback", Kind::Switch),
+    ("LETTA_SERVER_URL", "letta.url", Kind::Text),
+    ("LETTA_AGENT_ID", "letta.agent", Kind::Text),
 ];
 
 pub(super) fn read(sources: &Sources<'_>, paths: &Paths) -> Result<Layers, ConfigError> {
@@ -86,13 +90,20 @@ pub(super) fn read(sources: &Sources<'_>, paths: &Paths) -> Result<Layers, Confi
         let table = parse(&path, &text, &mut origins)?;
         lay_over(&mut merged, table);
     }
+    let theirs = letta::own_file(&merged, sources.environment)?;
+    for (key, value, origin) in theirs.values {
+        if !is_set(&merged, key) {
+            set(&mut merged, key, value);
+            origins.insert(key.to_owned(), origin);
+        }
+    }
     for change in environment(sources.environment)?.iter().chain(&sources.flags) {
         set(&mut merged, change.key, change.value.clone());
         origins.insert(change.key.to_owned(), change.origin.clone());
     }
     // Each file was checked against the mirror by itself, and overrides carry the right types.
     let file = File::deserialize_from(merged)?;
-    Ok(Layers { file, origins })
+    Ok(Layers { file, origins, letta_key: theirs.key })
 }
 
 impl File {
@@ -174,6 +185,11 @@ fn lay_over(below: &mut Table, above: Table) {
             }
         }
     }
+}
+
+fn is_set(table: &Table, key: &str) -> bool {
+    let (section, key) = key.split_once('.').expect("a key is `section.key`");
+    table.get(section).is_some_and(|section| section.get(key).is_some())
 }
 
 fn set(table: &mut Table, key: &str, value: Value) {

@@ -3,13 +3,14 @@
 //!
 //! A [`Config`] that exists is valid. `file` mirrors the file, `layers` lays the sources over one another and
 //! remembers where each value came from, `check` turns the result into checked types, `credentials`
-//! reads what the service manager hands over, `current` swaps the whole while the daemon runs.
+//! reads what the service manager hands over, `letta` has the section of that name, `current` swaps the whole while the daemon runs.
 
 mod check;
 mod credentials;
 mod current;
 mod file;
 mod layers;
+mod letta;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,9 +22,13 @@ use std::time::Duration;
 pub(crate) use current::for_tests;
 pub(crate) use current::{Current, Difference, Publisher, Reload, ReloadError, Reloads};
 pub(crate) use layers::{Origin, Override};
+pub(crate) use letta::{Letta, Secret};
 
 use crate::auth::Keys;
 use crate::paths::{Mode, Paths};
+
+/// Key, value and origin, in the order of the keys.
+type Effective = Vec<(String, String, Origin)>;
 
 /// Everything the daemon was told, checked.
 #[derive(Debug)]
@@ -41,8 +46,10 @@ pub(crate) struct Config {
     /// Settings by plugin name.
     pub(crate) plugin: BTreeMap<String, Plugin>,
     pub(crate) control: Control,
+    /// `None` where no plugin is to get the variables of an agent.
+    pub(crate) letta: Option<Letta>,
     /// Every effective value with where it came from, for `--check`.
-    pub(crate) effective: Vec<(String, String, Origin)>,
+    pub(crate) effective: Effective,
     /// Values that were read since, and that a restart would bring.
     pub(crate) pending: BTreeMap<String, String>,
 }

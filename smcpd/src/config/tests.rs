@@ -182,6 +182,18 @@ fn credentials_are_keys_and_what_one_plugin_alone_is_granted() {
     assert!(load("", &nowhere, Vec::new()).unwrap_err().contains("cannot read `/nonexistent`"));
 }
 
+/// Keys that have no value by default, or one that depends on the machine.
+const EXAMPLES: [&str; 8] = [
+    "plugins.dir",
+    "plugins.python",
+    "log.file",
+    "control.group",
+    "control.call_group",
+    "letta.url",
+    "letta.agent",
+    "letta.key_file",
+];
+
 const SHIPPED: &str = include_str!("../../../packaging/smcpd.toml");
 
 /// The keys of each section as the mirror of the file has them, with those of `[plugin.NAME]`.
@@ -200,6 +212,9 @@ fn keys_of_the_mirror() -> Vec<String> {
     file.log.file = Some("/".into());
     file.control.group = Some("a".to_owned());
     file.control.call_group = Some("a".to_owned());
+    file.letta.url = Some("a".to_owned());
+    file.letta.agent = Some("a".to_owned());
+    file.letta.key_file = Some("/".into());
     file.plugin.insert("NAME".to_owned(), plugin);
     let table = toml::Table::try_from(file).unwrap();
     let mut keys = Vec::new();
@@ -244,12 +259,9 @@ fn the_shipped_file_sets_nothing_and_shows_the_defaults() {
     let defaults = load("", &[], Vec::new()).unwrap();
     let untouched = load(SHIPPED, &[], Vec::new()).unwrap();
     assert_eq!(untouched.effective, defaults.effective);
-    // Those that have no value by default, or one that depends on the machine, are examples.
     let is_example = |section: &str, line: &str| {
         section.starts_with("plugin.")
-            || ["plugins.dir", "plugins.python", "log.file", "control.group", "control.call_group"]
-                .iter()
-                .any(|key| *key == format!("{section}.{}", line.split(' ').next().unwrap()))
+            || EXAMPLES.contains(&&*format!("{section}.{}", line.split(' ').next().unwrap()))
     };
     let text: String = settings_of_the_shipped_file()
         .iter()
@@ -287,4 +299,113 @@ fn keys_of_the_manual() -> Vec<String> {
 #[test]
 fn the_manual_has_every_key_and_no_other() {
     assert_eq!(keys_of_the_manual(), keys_of_the_mirror());
+}
+
+#[test]
+fn the_agents_variables_need_a_plugin_an_address_and_an_agent() {
+    const FULL: &str =
+        "[letta]\nurl = \"http://127.0.0.1:8283/\"\nagent = \"agent-1\"\nplugins = [\"b\", \"a\", \"b\"]\n";
+    let letta = load(FULL, &[], Vec::new()).unwrap().letta.unwrap();
+    assert_eq!((&*letta.url, &*letta.agent), ("http://127.0.0.1:8283", "agent-1"));
+    assert_eq!(letta.plugins.iter().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!((letta.key, letta.timeout), (None, Duration::from_secs(10)));
+    // What is in the environment for other programs is not taken amiss where no plugin is named.
+    let ambient = [("LETTA_SERVER_URL", "nonsense"), ("LETTA_AGENT_ID", "?"), ("LETTA_API_KEY", "hush")];
+    let config = load("", &ambient, Vec::new()).unwrap();
+    assert!(config.letta.is_none() && config.effective.iter().all(|(key, _, _)| key != "letta.key"));
+    let named = "letta.plugins = [\"a\"]\n";
+    let ambient = [("LETTA_SERVER_URL", "https://letta.example"), ("LETTA_AGENT_ID", "agent-2")];
+    let letta = load(named, &ambient, Vec::new()).unwrap().letta.unwrap();
+    assert_eq!((&*letta.url, &*letta.agent), ("https://letta.example", "agent-2"));
+    for (text, environment, expected) in [
+        (
+            named.to_owned(),
+            vec![],
+            "ETC/smcpd.toml:1: `letta.plugins` names plugins, and `letta.url` is not set",
+        ),
+        (
+            format!("{named}letta.url = \"http://h\""),
+            vec![],
+            "ETC/smcpd.toml:1: `letta.plugins` names plugins, and `letta.agent` is not set",
+        ),
+        (
+            named.to_owned(),
+            vec![("LETTA_SERVER_URL", "h:1"), ambient[1]],
+            "LETTA_SERVER_URL: `letta.url` must be",
+        ),
+        (
+            named.to_owned(),
+            vec![("LETTA_SERVER_URL", "http://u:hush@h"), ambient[1]],
+            "LETTA_SERVER_URL: `letta.url` must be an http or https address without user",
+        ),
+        (
+            named.to_owned(),
+            vec![ambient[0], ("LETTA_AGENT_ID", "../x")],
+            "LETTA_AGENT_ID: `letta.agent` must be",
+        ),
+        (
+            named.to_owned(),
+            vec![ambient[0], ambient[1], ("LETTA_API_KEY", "hu\nsh")],
+            "LETTA_API_KEY: `letta.key` has letters that no HTTP header can carry",
+        ),
+        (format!("{FULL}timeout = 0"), vec![], "ETC/smcpd.toml:5: `letta.timeout` is 0"),
+        (format!("{FULL}key_file = \"/nonexistent\""), vec![], "cannot read `/nonexistent`"),
+        (
+            format!("{FULL}key_file = \"/dev/null\""),
+            vec![],
+            "ETC/smcpd.toml:5: `letta.key_file` is `/dev/null`, which is empty",
+        ),
+    ] {
+        let refused = load(&text, &environment, Vec::new()).map(|_| ()).expect_err(&text);
+        assert!(refused.starts_with(expected) && !refused.contains("hush"), "{refused}\nexpected {expected}");
+    }
+}
+
+#[test]
+fn lettas_key_comes_from_the_strongest_source_and_is_never_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let (home, credentials) = (directory.path().join("home"), directory.path().join("credentials"));
+    fs::create_dir_all(home.join(".letta")).unwrap();
+    fs::create_dir(&credentials).unwrap();
+    let own = "LETTA_SERVER_URL=http://own.example\nLETTA_AGENT_ID='agent-own'\nexport LETTA_SERVER_PASSWORD=\"hush-own\"\n";
+    fs::write(home.join(".letta/.env"), own).unwrap();
+    let key_file = directory.path().join("key");
+    fs::write(&key_file, "hush-file\n").unwrap();
+    fs::write(credentials.join("smcp.letta"), "hush-credential\n").unwrap();
+    let (home, credentials) = (home.display().to_string(), credentials.display().to_string());
+    let with_file =
+        format!("letta.plugins = [\"a\"]\nletta.key_file = {key_file:?}\nletta.agent = \"agent-1\"\n");
+    let without = "letta.plugins = [\"a\"]\n";
+    // Without the directories before it.
+    let name = |origin: &Origin| origin.to_string().rsplit('/').next().unwrap().to_owned();
+    let mut variables = vec![("HOME", &*home)];
+    let mut key = |text: &str, more: Option<(&'static str, &str)>| {
+        if let Some((name, value)) = more {
+            variables.push((name, Box::leak(value.to_owned().into_boxed_str())));
+        }
+        let config = load(text, &variables, Vec::new()).unwrap();
+        assert!(!format!("{config:?}").contains("hush"));
+        let line = config.effective.iter().find(|(key, _, _)| key == "letta.key").unwrap().clone();
+        let letta = config.letta.unwrap();
+        (letta.agent, letta.key.unwrap().reveal().to_owned(), format!("{}  # {}", line.1, name(&line.2)))
+    };
+    let expected =
+        |agent: &str, key: &str, line: &str| (agent.to_owned(), key.to_owned(), format!("***  # {line}"));
+    assert_eq!(key(without, None), expected("agent-own", "hush-own", ".env:3"));
+    assert_eq!(key(&with_file, None), expected("agent-1", "hush-file", "smcpd.toml:2"));
+    assert_eq!(
+        key(&with_file, Some(("LETTA_SERVER_PASSWORD", "hush-password"))),
+        expected("agent-1", "hush-password", "LETTA_SERVER_PASSWORD")
+    );
+    assert_eq!(
+        key(&with_file, Some(("LETTA_API_KEY", " hush-key "))),
+        expected("agent-1", "hush-key", "LETTA_API_KEY")
+    );
+    assert_eq!(
+        key(without, Some(("CREDENTIALS_DIRECTORY", &credentials))),
+        expected("agent-own", "hush-credential", "credential smcp.letta")
+    );
+    // What may hold a password is not shown, used or not.
+    let config = load("", &[("LETTA_SERVER_URL", "http://u:hush@h")], Vec::new()).unwrap();
+    assert!(!format!("{config:?}").contains("hush"));
 }

@@ -11,6 +11,7 @@ use smcp_control::{CONTROL_SOCKET, Finding, Severity};
 use super::Control;
 use crate::catalog::{Catalog, PluginState};
 use crate::config::Config;
+use crate::letta::Letta;
 
 /// From how many tools on which clients or models are in trouble.
 const TOOL_COUNTS: [(usize, Severity, &str); 3] = [
@@ -30,6 +31,7 @@ pub(super) fn examine(control: &Control) -> Vec<Finding> {
     let mut found = of_catalog(&catalog);
     found.extend(of_config(&config, us));
     found.extend(of_descriptors(limit));
+    found.extend(of_letta(&config, control.service.letta(), &catalog));
     let directory = &config.plugins.directory;
     found.extend(
         std::fs::metadata(directory)
@@ -176,6 +178,34 @@ fn of_config(config: &Config, us: u32) -> Vec<Finding> {
             key,
             format!("it was set to {value} since the start"),
             "restart the daemon",
+        ));
+    }
+    found
+}
+
+fn of_letta(config: &Config, letta: &Letta, catalog: &Catalog) -> Vec<Finding> {
+    let Some(settings) = &config.letta else { return Vec::new() };
+    let mut found = Vec::new();
+    if let Some((reason, is_known)) = letta.failure() {
+        let so = match is_known {
+            true => "plugins get those that were fetched before",
+            false => "plugins run without them",
+        };
+        found.push(finding(
+            "letta-unreachable",
+            Severity::Warning,
+            "letta",
+            format!("the agent's variables cannot be fetched, and {so}: {reason}"),
+            "mend that, or `letta.url` and the key, then `smcpctl reload`",
+        ));
+    }
+    for name in settings.plugins.iter().filter(|name| !catalog.plugins().contains_key(*name)) {
+        found.push(finding(
+            "letta-no-plugin",
+            Severity::Note,
+            name,
+            "`letta.plugins` names it, and it is not linked",
+            format!("`smcpctl plugin link PATH --name {name}`, or take it off the list"),
         ));
     }
     found

@@ -73,7 +73,9 @@ impl Control {
     pub(super) fn plugin(&self, name: &str) -> Reply {
         let catalog = self.service.catalog();
         match catalog.plugins().get_key_value(name) {
-            Some((name, state)) => Reply::Plugin(shown::plugin_detail(&catalog, name, state)),
+            Some((name, state)) => {
+                Reply::Plugin(shown::plugin_detail(&catalog, self.service.letta(), name, state))
+            }
             None => {
                 let known: Vec<&str> = catalog.plugins().keys().map(String::as_str).collect();
                 let near = catalog::nearest(name, known.iter().map(|name| (*name).to_owned()));

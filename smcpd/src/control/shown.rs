@@ -11,6 +11,7 @@ use super::requests::state;
 use crate::catalog::{self, Catalog, Fields, Plugin, PluginState, Tool};
 use crate::config::{Config, Difference};
 use crate::executor::LaneCounts;
+use crate::letta::Letta;
 use crate::metrics::ToolFigures;
 use crate::protocol::{Call, Event, Session};
 use crate::{audit, logging};
@@ -46,12 +47,17 @@ fn tools_of<'a>(catalog: &'a Catalog, name: &'a str) -> impl Iterator<Item = &'a
     catalog.tools().iter().map(|tool| &**tool).filter(move |tool| tool.plugin_name() == Some(name))
 }
 
-pub(super) fn plugin_detail(catalog: &Catalog, name: &str, found: &PluginState) -> PluginDetail {
+pub(super) fn plugin_detail(
+    catalog: &Catalog,
+    letta: &Letta,
+    name: &str,
+    found: &PluginState,
+) -> PluginDetail {
     let described = match found {
         PluginState::Pending | PluginState::Failed(_) => None,
         PluginState::Described(plugin) => {
             let tools = tools_of(catalog, name).map(|tool| tool.id().to_owned()).collect();
-            Some(described(plugin, tools))
+            Some(described(plugin, letta, tools))
         }
     };
     let mine =
@@ -65,7 +71,8 @@ pub(super) fn plugin_detail(catalog: &Catalog, name: &str, found: &PluginState) 
     }
 }
 
-fn described(plugin: &Plugin, tools: Vec<String>) -> Described {
+fn described(plugin: &Plugin, letta: &Letta, tools: Vec<String>) -> Described {
+    let fetched = letta.of(plugin.name()).unwrap_or_default();
     let description = plugin.description();
     Described {
         source: description.source.as_str().to_owned(),
@@ -84,7 +91,7 @@ fn described(plugin: &Plugin, tools: Vec<String>) -> Described {
                 name: variable.name.clone(),
                 description: variable.description.clone(),
                 required: variable.required,
-                set: plugin.has_variable(&variable.name),
+                set: plugin.has_variable(&variable.name) || fetched.has(&variable.name),
             })
             .collect(),
     }

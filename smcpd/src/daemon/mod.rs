@@ -21,6 +21,7 @@ use crate::config::{Config, ConfigError, Publisher, ReloadError, Reloads};
 use crate::control::{Control, ControlError, Sockets};
 use crate::events::{Event, Field, Kind};
 use crate::executor::{Executor, launch};
+use crate::letta::Fetching;
 use crate::metrics::Metrics;
 use crate::paths;
 use crate::protocol::Service;
@@ -110,13 +111,16 @@ fn run(flags: Flags) -> Result<(), DaemonError> {
         .enable_all()
         .build()
         .map_err(|source| DaemonError::Start { what: "runtime", source })?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         // The main thread only waits: programs are started from worker threads, which live as long as this.
         let daemon = runtime.spawn(daemon(Arc::new(flags), config, inherited, Arc::clone(&log)));
         daemon.await.unwrap_or_else(|error| {
             Err(DaemonError::Start { what: "daemon", source: std::io::Error::other(error) })
         })
-    })
+    });
+    // A name that is still being looked up may take its time.
+    runtime.shutdown_timeout(PATIENCE);
+    ended
 }
 
 #[expect(clippy::print_stdout, reason = "the effective configuration is the result")]
@@ -165,10 +169,12 @@ async fn daemon(
     let (discovery, catalog, rescans) =
         Discovery::new(current.clone(), executor.clone(), Arc::clone(&metrics), describing.clone())
             .map_err(start("discovery"))?;
+    let (fetching, letta) = Fetching::new(current.clone());
     let service = Arc::new(Service::new(
         CatalogHandle::clone(&catalog),
         executor.clone(),
         current.clone(),
+        letta.clone(),
         metrics,
         shutdown.clone(),
     ));
@@ -178,8 +184,7 @@ async fn daemon(
         flags,
         publisher,
         current.clone(),
-        executor.clone(),
-        Arc::clone(&log),
+        reload::Told { executor: executor.clone(), letta: letta.clone(), log: Arc::clone(&log) },
         requests,
         shutdown.clone(),
     );
@@ -187,6 +192,7 @@ async fn daemon(
     let mut signals = tasks.spawn(heed_signals(shutdown.clone(), reloads.clone(), rescans.clone()));
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     tasks.spawn(discovery.run(ready));
+    tasks.spawn(fetching.run(shutdown.clone()));
     tasks.spawn(Arc::clone(&service).watch());
     let address = listener.as_ref().map(transport::Listener::address);
     if let Some(sockets) = sockets {
@@ -218,8 +224,10 @@ async fn daemon(
         None => tasks.spawn(transport::serve_stdio(Arc::clone(&service))),
     };
     tasks.spawn(watch::feed_watchdog(pulses, shutdown.clone()));
+    // Plugins are waited for, and Letta beside them, for as long.
+    let patience = current.get().plugins.startup_wait;
     tokio::select! {
-        _ = is_ready => {}
+        _ = async { tokio::join!(is_ready, tokio::time::timeout(patience, letta.asked())) } => {}
         () = shutdown.asked() => {}
     }
     service.set_ready();

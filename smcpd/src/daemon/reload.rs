@@ -8,6 +8,7 @@ use super::flags::Flags;
 use crate::config::{Config, ConfigError, Current, Publisher, Reload, Sources};
 use crate::events::{Event, Field, Kind};
 use crate::executor::{Executor, Limits};
+use crate::letta::Letta;
 use crate::logging;
 use crate::notify;
 use crate::paths::Mode;
@@ -30,14 +31,21 @@ pub(super) fn limits(config: &Config) -> Limits {
     }
 }
 
+/// Those who are told of a new configuration.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) executor: Executor,
+    pub(super) letta: Letta,
+    pub(super) log: Arc<logging::Guard>,
+}
+
 /// Carries out reloads, one after the other, until everything is to end. Whoever reads the configuration
 /// when they need it has it at once; the rest is told here.
 pub(super) async fn serve(
     flags: Arc<Flags>,
     publisher: Publisher,
     current: Current,
-    executor: Executor,
-    log: Arc<logging::Guard>,
+    told: Told,
     mut requests: mpsc::Receiver<Reload>,
     shutdown: Shutdown,
 ) {
@@ -52,17 +60,20 @@ pub(super) async fn serve(
         if !plan {
             notify::reloading();
         }
-        if let Err(reason) = request.carry_out(&publisher, || load(&flags))
-            && !plan
-        {
-            let message = format!("the configuration was refused, and the old one stays: {reason}");
-            Event::of(Kind::ReloadRefused).text(Field::Reason, reason).write_as(&message);
+        match request.carry_out(&publisher, || load(&flags)) {
+            _ if plan => {}
+            // Letta may have other values where the configuration is as it was.
+            Ok(()) => told.letta.refresh(),
+            Err(reason) => {
+                let message = format!("the configuration was refused, and the old one stays: {reason}");
+                Event::of(Kind::ReloadRefused).text(Field::Reason, reason).write_as(&message);
+            }
         }
         let after = current.get();
         if !Arc::ptr_eq(&before, &after) {
-            executor.set_limits(limits(&after));
+            told.executor.set_limits(limits(&after));
             if before.log.level != after.log.level {
-                log.set_level(&after.log.level);
+                told.log.set_level(&after.log.level);
             }
             Event::of(Kind::Reloaded).write();
         }

@@ -36,8 +36,8 @@ pub(crate) use spill::Spilled;
 
 use crate::pulse::Heart;
 
-/// One program to run.
-#[derive(Debug, Clone)]
+/// One program to run. Its environment may hold secrets, and is not shown.
+#[derive(Clone)]
 pub(crate) struct Invocation {
     /// Names the call in logs, and marks its processes (`SMCP_CALL_ID`) so that they are found wherever they go.
     pub(crate) call: String,
@@ -53,6 +53,14 @@ pub(crate) struct Invocation {
     pub(crate) output: OutputLimit,
     /// Where the whole of a longer stdout goes; nowhere without.
     pub(crate) spill: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Invocation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = formatter.debug_struct("Invocation");
+        shown.field("call", &self.call).field("program", &self.program).field("argv", &self.argv);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// How much of each pipe is kept, and how much may pass at all before the program is ended.

@@ -67,6 +67,7 @@ use crate::auth::Caller;
 use crate::catalog::{Catalog, CatalogHandle, Fields, List};
 use crate::config::Current;
 use crate::executor::{Executor, LaneCounts};
+use crate::letta::Letta;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::throttle::Throttle;
@@ -117,6 +118,7 @@ pub(crate) struct Service {
     executor: Executor,
     sessions: Sessions,
     current: Current,
+    letta: Letta,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
     tasks: TaskTracker,
@@ -141,6 +143,7 @@ impl Service {
         catalog: CatalogHandle,
         executor: Executor,
         current: Current,
+        letta: Letta,
         metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Self {
@@ -150,6 +153,7 @@ impl Service {
             sessions: Sessions::new(current.clone()),
             outputs: Outputs::new(&current.get().paths.cache),
             current,
+            letta,
             metrics,
             shutdown,
             tasks: TaskTracker::new(),
@@ -171,6 +175,11 @@ impl Service {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What is known of Letta's agents.
+    pub(crate) fn letta(&self) -> &Letta {
+        &self.letta
     }
 
     /// Lanes in which anything runs or waits.

@@ -92,6 +92,7 @@ impl Service {
             traceparent: asking.meta.and_then(|meta| meta.traceparent.as_deref()),
             capabilities: &capabilities,
             input: input.as_deref(),
+            variables: self.letta.of(plugin.name()),
             turn: runs::turn(peer),
         };
         let (admission, invocation) = plugin

@@ -57,6 +57,7 @@ impl Service {
                     traceparent: asked.traceparent,
                     capabilities: &capabilities,
                     input: input.as_deref(),
+                    variables: self.letta.of(plugin.name()),
                     turn: turn(peer),
                 };
                 let running = self.run(plugin, *index, asked.arguments, &context, Arc::clone(&live), &cancel);

@@ -157,6 +157,8 @@ impl Setup {
             command.env(variable, self.path().join(directory));
         }
         for name in ["MCP_HOST", "MCP_PORT", "MCP_API_KEY", "MCP_API_KEYS", "NOTIFY_SOCKET", "JOURNAL_STREAM"]
+            .into_iter()
+            .chain(["LETTA_SERVER_URL", "LETTA_AGENT_ID", "LETTA_API_KEY", "LETTA_SERVER_PASSWORD"])
         {
             command.env_remove(name);
         }
