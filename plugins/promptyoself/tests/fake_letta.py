@@ -12,7 +12,7 @@ AGENT = "agent-00000000-0000-4000-8000-000000000001"
 
 
 class FakeLetta:
-    def __init__(self):
+    def __init__(self, address=("127.0.0.1", 0)):
         self.agents = [{"id": AGENT, "name": "ada"}, {"id": "agent-2", "name": "bob"}]
         self.messages = []  # what was kept: {"agent", "content", "otid"}
         self.posts = 0
@@ -43,8 +43,8 @@ class FakeLetta:
             def handle_error(self, *_):
                 pass  # A client that was killed.
 
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.server = Server(address, Handler)
+        self.url = f"http://{address[0]}:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
 
     def __enter__(self):

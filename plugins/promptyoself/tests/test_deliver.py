@@ -1,3 +1,5 @@
+import contextlib
+import socket
 import sqlite3
 import tempfile
 import threading
@@ -175,6 +177,20 @@ class Faults(Rig):
             self.letta.timeout = 30
             self.assertEqual(self.round(later=300)["delivered"], 1)
             self.assertEqual((len(self.fake.messages), self.fake.posts), (1, 1 if arrived else 2))
+
+    def test_a_connection_that_is_never_made_names_the_sandbox(self):
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as waiting:
+            # Whoever comes next is not answered at all, as where packets are dropped.
+            for _ in range(3):
+                client = waiting.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(full.getsockname())
+            self.letta.base = "http://127.0.0.1:{}".format(full.getsockname()[1])
+            self.letta.timeout = 0.3
+            with self.assertRaises(letta.Failure) as failure:
+                self.letta.version()
+        self.assertRegex(str(failure.exception), "cannot reach Letta at .*: no connection in time; check .* network.conf")
+        self.assertTrue(failure.exception.again)
 
     def test_an_answer_that_trickles_has_an_end(self):
         release = threading.Event()

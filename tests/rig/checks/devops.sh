@@ -1,109 +1,101 @@
 #!/bin/bash
-# In a booted systemd: the packaged daemon deploys a demo service, takes a broken release of it back, and rolls back.
+# In a booted systemd: the packaged daemon does what the README of devops shows, and holds where it is closed or killed.
 . /rig/lib.sh
 
-drop_ins=/usr/share/doc/smcp/drop-ins
+drop_ins=/etc/systemd/system/smcpd.service.d
+printf '[Unit]\nStartLimitIntervalSec=0\n' | install -D /dev/stdin $drop_ins/01-check.conf
 dpkg -i smcp_*.deb >/tmp/said 2>&1 || cat /tmp/said
 
-# The app: a web server that says its version, and whether it is well.
-mkdir -p /srv/source /srv/smcp
-cat >/srv/source/serve.py <<'P'
+# The app that the README deploys, in a git repository: a web server that says its version, and whether it is well.
+mkdir -p /srv/git/work
+cd /srv/git/work || exit 1
+cat >serve.py <<'P'
 import http.server
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         text = open("version").read()
-        self.send_response(500 if "broken" in text else 200)
+        self.send_response(500 if "v1.5.0" in text else 200)
         self.end_headers()
         self.wfile.write(text.encode())
 
     def log_message(self, *_):
-        print("asked for", self.path, "of", open("version").read(), flush=True)
+        print("GET", self.path, "of", open("version").read().strip(), flush=True)
 
-http.server.HTTPServer(("127.0.0.1", 8090), Handler).serve_forever()
+http.server.HTTPServer(("127.0.0.1", 8080), Handler).serve_forever()
 P
-cat >/etc/systemd/system/demo.service <<'U'
+echo 'echo built >built' >build.sh
+# shellcheck disable=SC2016 # the hook's own variable
+printf '#!/bin/sh\necho "migrated as $MODE"\n' >manage
+chmod 755 manage
+# A commit's id depends on who made it, and when.
+export GIT_AUTHOR_NAME=dev GIT_AUTHOR_EMAIL=dev@git.example GIT_COMMITTER_NAME=dev GIT_COMMITTER_EMAIL=dev@git.example
+export GIT_AUTHOR_DATE=2026-01-01T00:00:00Z GIT_COMMITTER_DATE=2026-01-01T00:00:00Z
+git init --quiet --initial-branch=main
+# release VERSION: commits what there is as that, and tags it.
+release() {
+    echo "$1" >version
+    git add --all
+    git commit --quiet --message="$1"
+    git tag "$1"
+}
+for version in v1.3.0 v1.4.0 v1.5.0; do
+    release $version
+done
+sed -i '1i raise SystemExit(1)' serve.py
+release v1.6.0
+sed -i 1d serve.py
+release v1.7.0
+git clone --quiet --bare . /srv/git/web.git
+chown -R smcp: /srv/git/web.git
+cd /rig || exit 1
+cat >/etc/systemd/system/web.service <<'U'
 [Service]
-WorkingDirectory=/srv/smcp/demo/current
+WorkingDirectory=/srv/smcp/web/current
 ExecStart=/usr/bin/python3 serve.py
 User=smcp
 U
-cat >/etc/smcp/devops.toml <<'T'
-[apps.demo]
-root = "/srv/smcp/demo"
-source = { directory = "/srv/source" }
-build = [["sh", "-c", "echo built >built"]]
-shared = ["data/"]
-units = ["demo.service"]
-health = { http = "http://127.0.0.1:8090/", timeout = 2, interval = 0.5, retries = 10 }
-T
-chown smcp: /srv/smcp
-chgrp smcp /etc/smcp/devops.toml
-systemctl daemon-reload
 
-holds "it is linked" smcpctl plugin link /usr/share/smcp/plugins/devops
+python3 page.py plugins/devops/README.md README.md out/README.md
+[[ -e /srv/smcp/web/current ]] || finish
+
 # An error is what the call prints, and its status.
-call() { smcpctl call "devops.$1" "${@:2}" 2>&1 | tee /tmp/said-call; return "${PIPESTATUS[0]}"; }
-is "status says all, and that nothing is deployed" "$(call status | jq -r '.apps[].state')" "not deployed"
-is "a dry run says the steps" "$(call deploy app-name=demo dry-run=true | jq -r '.steps[].step' | on_one_line)" \
-    "fetch shared build switch restart health finish"
-echo one >/srv/source/version
-holds "closed as shipped: it may not write" fails call deploy app-name=demo
-is "and says which drop-in opens it" "$(grep -c 'Read-only.*write.conf' /tmp/said-call)" 1
-is "and nothing is there" "$(ls -A /srv/smcp)" ""
-
-# Openings: the directory, the journal, and the one unit.
-mkdir -p /etc/systemd/system/smcpd.service.d /etc/polkit-1/rules.d
-cp $drop_ins/write.conf /etc/systemd/system/smcpd.service.d/50-write.conf
-drop_in 50-journal '[Service]' 'SupplementaryGroups=systemd-journal'
-holds "it restarts with the drop-ins" systemctl restart smcpd
-call deploy app-name=demo >/dev/null
-is "without the rule for its unit, it is told and taken back" "$(grep -c '^deploy of .* failed at restart: cannot restart' /tmp/said-call)" 1
-is "and no release is left" "$(call status app-name=demo | jq -rc '[.state, .releases]')" '["not deployed",[]]'
-sed 's/nginx.service/demo.service/' $drop_ins/systemctl.rules >/etc/polkit-1/rules.d/50-smcp.rules
-systemctl restart polkit
-
-served() { curl -s http://127.0.0.1:8090/; }
-is "the first release is deployed" "$(call deploy app-name=demo | jq -r .outcome)" deployed
-is "and serves" "$(served)" one
-is "again it is unchanged" "$(call deploy app-name=demo | jq -r .outcome)" unchanged
-echo two >/srv/source/version
-is "the second is deployed" "$(call deploy app-name=demo | jq -r .outcome)" deployed
-is "and serves" "$(served)" two
-is "status says so" "$(call status app-name=demo | jq -rc '[.state, .units[0].state, .health.healthy, (.releases | length)]')" \
-    '["deployed","active",true,2]'
-pid=$(systemctl show -P MainPID demo.service)
-is "and its process" "$(call status app-name=demo | jq -r '.units[0].pid')" "$pid"
-
-echo broken >/srv/source/version
-holds "a broken one fails" fails call deploy app-name=demo
-is "it says why" "$(grep -c '^deploy of .* answers 500; it was taken back' /tmp/said-call)" 1
-is "what ran before runs" "$(served) $(systemctl is-active demo)" "two active"
-is "and the broken one is gone" "$(find /srv/smcp/demo/releases -mindepth 1 -maxdepth 1 | wc -l)" 2
-echo 'exit(1)' >/srv/source/serve.py
-echo three >/srv/source/version
-holds "one that does not start fails" fails call deploy app-name=demo
-is "and what ran before runs" "$(served)" two
-
-is "a rollback goes to the first" "$(call rollback app-name=demo | jq -r .outcome)" "rolled back"
-is "which serves" "$(served)" one
-is "the history has all" "$(call history app-name=demo | jq -rc '[.entries[].outcome]')" \
-    '["rolled back","failed","failed","deployed","deployed","failed"]'
-is "the log is the unit's" "$(call logs app-name=demo lines=200 | jq -r '.lines[]' | grep -c 'asked for / of two' | sed 's/^[1-9].*/some/')" some
+call() { smcpctl call "devops.$1" app-name=web "${@:2}" 2>&1 | tee /tmp/said-call; return "${PIPESTATUS[0]}"; }
+served() { curl -s http://127.0.0.1:8080/; }
+releases() { find /srv/smcp/web/releases -mindepth 1 -maxdepth 1 | wc -l; }
+is "what was rolled back to serves" "$(served)" v1.3.0
+is "it was built" "$(cat /srv/smcp/web/current/built)" built
+is "status knows the unit's process" "$(call status | jq -r '.units[0].pid')" "$(systemctl show -P MainPID web.service)"
+holds "one that does not start fails" fails call deploy version=v1.6.0
+is "and what ran before runs" "$(served)" v1.3.0
+is "and of it nothing is left" "$(releases)" 2
 
 # The daemon is killed with all it started, in the middle of a deploy.
 mkfifo -m 666 /srv/smcp/fifo
-cat >/srv/source/serve.py </srv/smcp/demo/current/serve.py
-sed -i 's|^build.*|build = [["sh", "-c", "echo x >/srv/smcp/fifo; sleep 600"]]|' /etc/smcp/devops.toml
-(call deploy app-name=demo >/dev/null) &
+sed -i 's|^build = .*|build = [["sh", "-c", "echo x >/srv/smcp/fifo; sleep 600"]]|' /etc/smcp/devops.toml
+(call deploy version=v1.7.0 >/dev/null) &
 timeout 20 cat /srv/smcp/fifo >/dev/null
 systemctl kill --signal=KILL smcpd
 wait
 soon "kill -9: it serves again" restarted 1
-is "kill -9: the running release runs" "$(served)" one
-is "kill -9: status says where it was" "$(call status app-name=demo | jq -r .interrupted.killed_at)" build
-sed -i 's|^build.*|build = []|' /etc/smcp/devops.toml
-is "kill -9: the next deploy recovers" "$(call deploy app-name=demo | jq -rc '[.outcome, .recovered.killed_at]')" '["deployed","build"]'
-is "kill -9: and serves" "$(served)" three
-is "kill -9: nothing half-built is left" "$(find /srv/smcp/demo/releases -mindepth 1 -maxdepth 1 | wc -l)" 3
+is "kill -9: the running release runs" "$(served)" v1.3.0
+is "kill -9: status says where it was" "$(call status | jq -r .interrupted.killed_at)" build
+sed -i 's|^build = .*|build = []|' /etc/smcp/devops.toml
+is "kill -9: the next deploy recovers" "$(call deploy version=v1.4.0 | jq -rc '[.outcome, .recovered.killed_at]')" '["deployed","build"]'
+is "kill -9: and serves" "$(served)" v1.4.0
+is "kill -9: nothing half-built is left" "$(releases)" 3
+
+# Closed: without the rule it may not restart the unit, without the drop-in it may not write.
+rm /etc/polkit-1/rules.d/50-smcp.rules
+systemctl restart polkit
+call deploy version=v1.3.0 >/dev/null
+is "without the rule for its unit, it is told and taken back" "$(grep -c '^deploy of .* failed at restart: cannot restart' /tmp/said-call)" 1
+is "and what ran before runs" "$(served) $(call status | jq -r .version)" "v1.4.0 v1.4.0"
+rm $drop_ins/devops.conf
+systemctl daemon-reload
+systemctl restart smcpd
+sed -i 's|^root = .*|root = "/srv/smcp/other"|' /etc/smcp/devops.toml
+holds "without the drop-in, it may not write" fails call deploy
+is "and says which one opens it" "$(grep -c 'Read-only.*devops.conf' /tmp/said-call)" 1
+is "and nothing is there" "$(find /srv/smcp -maxdepth 1 -name other)" ""
 finish

@@ -13,6 +13,10 @@ mkdir -p /srv/try
 cat >/srv/try/cli.py <<'P'
 import argparse, mmap, os, socket, subprocess, tempfile
 
+def devops():
+    run("journalctl", "--quiet", "--lines=1", "--unit=smcpd", "--grep=.")
+    write()
+
 def docker():
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect("/run/docker.sock")
@@ -84,7 +88,7 @@ open_with() {
     systemctl restart smcpd || journalctl -u smcpd --no-pager -n 20
 }
 
-for name in docker home jit network proc rawnet sandbox write; do
+for name in devops docker home jit network proc rawnet sandbox write; do
     is "$name: closed as shipped" "$(closed "$(try $name)")" closed
     open_with $name
     is "$name: open with its drop-in" "$(try $name)" open
@@ -104,5 +108,5 @@ else
     echo "note: there is no polkit here: systemctl.rules was not tried"
 fi
 is "each drop-in was tried" "$(cd $drop_ins && echo *.conf)" \
-    "docker.conf home.conf jit.conf limits.conf network.conf proc.conf rawnet.conf sandbox.conf write.conf"
+    "devops.conf docker.conf home.conf jit.conf limits.conf network.conf proc.conf rawnet.conf sandbox.conf write.conf"
 finish
