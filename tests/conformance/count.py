@@ -28,6 +28,14 @@ def started(log):
         return re.findall(r"^=== Running scenario: (\S+) ===", file.read(), re.M)
 
 
+def figure():
+    """Returns how many checks docs/protocol.md says have passed; README.md has a badge of it."""
+    page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/protocol.md")
+    with open(page, encoding="utf-8") as file:
+        found = re.search(r"It ends with\s+`(\d+) passed, 0 failed`", file.read())
+    return int(found[1]) if found else None
+
+
 def main(results, runs):
     counts = dict.fromkeys(("SUCCESS", *WORDS), 0)
 
@@ -53,6 +61,9 @@ def main(results, runs):
         if status != "0" and counts["FAILURE"] == failed:
             tell("FAILURE", revision, "suite", "exit status", f"the suite ended with {status}")
         print(f"{revision}: {len(seen)} scenarios")
+    if counts["SUCCESS"] != (told := figure()):
+        message = f"the page has {told} passed, these are {counts['SUCCESS']}: mend it, and draw the badge (docs/picture/make)"
+        tell("FAILURE", "docs/protocol.md", "the figure", "passed", message)
     print(f"{counts['WARNING']} warnings, {counts['SKIPPED']} skipped by the suite")
     if counts["FAILURE"]:
         print(f"every check and the daemon's log are kept in {os.path.relpath(results)}")
