@@ -115,7 +115,23 @@ pub struct Described {
     pub timeout_seconds: Option<f64>,
     /// Calls of it that may run at once.
     pub slots: usize,
+    /// What is kept ready for its calls.
+    #[serde(default)]
+    pub warm: Warm,
     pub environment: Vec<Variable>,
+}
+
+/// What is kept ready for the calls of a plugin.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warm {
+    /// `spare`, `fork`, `always` or `off`.
+    pub mode: String,
+    /// Whether its parent is up.
+    pub parent: bool,
+    /// Spares that wait.
+    pub spares: usize,
+    /// Why there is less than the mode asks for.
+    pub reason: Option<String>,
 }
 
 /// A variable that a plugin's contract declares.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use smcp_control::{Cause, Changes, PluginDetail, PluginInfo, ToolInfo};
+use smcp_control::{Cause, Changes, PluginDetail, PluginInfo, ToolInfo, Warm};
 
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
@@ -52,6 +52,7 @@ fn rows_of(plugin: PluginDetail) -> Vec<Vec<String>> {
             found.timeout_seconds.map_or_else(|| "none".to_owned(), |seconds| format!("{seconds} s"));
         rows.push(row("timeout", timeout));
         rows.push(row("calls at once", found.slots.to_string()));
+        rows.push(row("warm", warm(&found.warm)));
         rows.extend(found.environment.into_iter().map(|variable| {
             let state = match (variable.set, variable.required) {
                 (true, _) => "set",
@@ -67,6 +68,17 @@ fn rows_of(plugin: PluginDetail) -> Vec<Vec<String>> {
         problems.into_iter().map(|problem| row("problem", format!("{}: {}", problem.tool, problem.message))),
     );
     rows
+}
+
+fn warm(warm: &Warm) -> String {
+    let now = match (warm.parent, warm.spares) {
+        (false, _) => String::new(),
+        (true, 0) => ": its parent is up".to_owned(),
+        (true, 1) => ": its parent is up, and a spare".to_owned(),
+        (true, spares) => format!(": its parent is up, and {spares} spares"),
+    };
+    let reason = warm.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!("{}{now}{reason}", warm.mode)
 }
 
 /// Links a plugin, and says what became callable, or why not.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use smcp_test_support::{Daemon, descendants, is_alive, marked, until};
+use smcp_test_support::{Daemon, is_alive, marked, until, working};
 
 use crate::smcpd;
 
@@ -133,7 +133,7 @@ fn nothing_outlives_a_daemon_that_is_killed_outright() {
         &[("Content-Type", "application/json")],
         call.to_string().as_bytes(),
     );
-    let pid = until("the plugin runs", || descendants(daemon.pid()).first().copied());
+    let pid = until("the plugin runs", || working(daemon.pid()).first().copied());
     daemon.signal(rustix::process::Signal::KILL);
     daemon.ended();
     until("the plugin ends", || (!is_alive(pid)).then_some(()));

@@ -1,7 +1,7 @@
 //! What is said between a call and its answer, in the revisions with sessions: progress, log messages, questions.
 
 use serde_json::{Value, json};
-use smcp_test_support::{descendants, until};
+use smcp_test_support::{until, working};
 
 use crate::client::{Client, WAYS, able, asker};
 
@@ -192,7 +192,7 @@ fn a_request_that_is_cancelled_while_its_client_is_asked_is_not_answered() {
             client.tell(&crate::client::request(id, "ping", &json!({})));
             (client.answer(id).1["result"] == json!({})).then_some(())
         });
-        assert_eq!(descendants(client.pid()), Vec::<u32>::new(), "{way:?}");
+        assert_eq!(working(client.pid()), Vec::<u32>::new(), "{way:?}");
     }
 }
 
@@ -206,7 +206,7 @@ fn a_client_that_goes_away_while_it_is_asked_is_forgotten() {
         let pid = client.pid();
         // On stdio it waits for the daemon's end.
         client.leave();
-        until("nothing runs", || descendants(pid).is_empty().then_some(()));
+        until("nothing runs", || working(pid).is_empty().then_some(()));
         if way == Way::Http {
             until("the request is forgotten", || {
                 client.tell(&crate::client::request(id, "ping", &json!({})));

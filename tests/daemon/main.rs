@@ -28,6 +28,7 @@ mod stdio;
 mod stopping;
 mod streamable;
 mod tasks;
+mod warm;
 
 use smcp_test_support::Setup;
 

@@ -1,7 +1,7 @@
 //! The stateless dialect (2026-07-28) over `/mcp`: what results hold, what is refused, and how input is asked for.
 
 use serde_json::{Value, json};
-use smcp_test_support::{descendants, until};
+use smcp_test_support::{until, working};
 
 use crate::alone::{Asked, META_CAPABILITIES, META_VERSION, TASKS, VERSION};
 use crate::client::{SOON, able, asker, request};
@@ -293,10 +293,10 @@ fn a_client_that_closes_its_stream_ends_what_runs_for_it() {
         if is_heard {
             assert_eq!(heard.next().unwrap()["params"]["progress"], 1);
         }
-        until("the command runs", || (!descendants(daemon.pid()).is_empty()).then_some(()));
+        until("the command runs", || (!working(daemon.pid()).is_empty()).then_some(()));
         heard.leave();
         // The lane is free a moment after the processes are gone.
         let calls = || daemon.get("/health", &[]).json()["calls"]["running"].take();
-        until("it was ended", || (calls() == 0 && descendants(daemon.pid()).is_empty()).then_some(()));
+        until("it was ended", || (calls() == 0 && working(daemon.pid()).is_empty()).then_some(()));
     }
 }

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use rustix::process::Signal;
 use serde_json::json;
-use smcp_test_support::{Daemon, descendants, until};
+use smcp_test_support::{Daemon, until, working};
 
 use crate::smcpd;
 
@@ -53,7 +53,7 @@ fn a_call_past_the_drain_is_ended_and_answered() {
 fn a_second_signal_ends_it_now() {
     let mut daemon = smcpd().plugins(&["worker"]).config("[execution]\ngrace = 0.2\n").start();
     let _connection = begin_sleep(&daemon, 60.0);
-    let plugin = descendants(daemon.pid())[0];
+    let plugin = working(daemon.pid())[0];
     daemon.signal(Signal::TERM);
     daemon.notified("STOPPING=1");
     daemon.signal(Signal::TERM);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use smcp_test_support::{Daemon, descendants, until};
+use smcp_test_support::{Daemon, until, working};
 
 use crate::alone::{Asked, TASKS};
 use crate::client::asker;
@@ -99,10 +99,10 @@ fn a_task_asks_for_input_and_goes_on_with_it() {
 fn a_task_that_is_cancelled_ends_with_its_processes() {
     let daemon = asker().start();
     let (id, _) = begin(&daemon, "long", "end");
-    assert!(!descendants(daemon.pid()).is_empty());
+    assert!(!working(daemon.pid()).is_empty());
     about("tasks/cancel", &id).result(&daemon);
     assert_eq!(task(&daemon, &id)["status"], "cancelled");
-    until("its processes end", || descendants(daemon.pid()).is_empty().then_some(()));
+    until("its processes end", || working(daemon.pid()).is_empty().then_some(()));
     let (id, path) = begin(&daemon, "long", "elicitation");
     fs::write(path, "").unwrap();
     became(&daemon, &id, "input_required");
@@ -152,7 +152,7 @@ fn a_task_outlives_the_connection_of_its_request() {
     heard.leave();
     assert_eq!(daemon.ask("tools/list", json!({}))["error"], Value::Null);
     assert_eq!(task(&daemon, &id)["status"], "working");
-    assert!(!descendants(daemon.pid()).is_empty());
+    assert!(!working(daemon.pid()).is_empty());
     fs::write(&path, "").unwrap();
     became(&daemon, &id, "completed");
 }
@@ -165,7 +165,7 @@ fn the_stop_of_the_daemon_ends_its_tasks() {
     let (asking, path) = begin(&daemon, "long", "elicitation");
     fs::write(path, "").unwrap();
     let _waits = task(&daemon, &asking);
-    let processes = descendants(daemon.pid());
+    let processes = working(daemon.pid());
     daemon.signal(rustix::process::Signal::TERM);
     assert!(daemon.ended().success());
     let is_gone = |pid: &u32| !smcp_test_support::is_alive(*pid);

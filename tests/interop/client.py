@@ -117,12 +117,15 @@ def expect(condition, seen):
         raise AssertionError(f"got {seen!r}")
 
 
-def processes(mark):
+def processes(plugin):
+    """Those that run a call of a plugin; one that waits for a call has dots in place of its id."""
     found = []
-    for path in glob.glob("/proc/[0-9]*/cmdline"):
+    state, end = f"SMCP_STATE_DIR={TASK['state']}".encode(), f"/{plugin}".encode()
+    for path in glob.glob("/proc/[0-9]*/environ"):
         with contextlib.suppress(OSError), open(path, "rb") as file:
-            line = file.read()
-            if mark.encode() in line and b"cli.py" in line:
+            variables = file.read().split(b"\0")
+            ours = any(one.startswith(state) and one.endswith(end) for one in variables)
+            if ours and any(one.startswith(b"SMCP_CALL_ID=") and one[13:14] != b"." for one in variables):
                 found.append(path)
     return found
 
@@ -228,7 +231,7 @@ async def timed_out(peer):
     result = await peer.call("worker__sleep", {"seconds": seconds})
     took = time.monotonic() - started
     expect(result["isError"] and "timed out" in text(result) and 1.5 < took < 20, (took, result))
-    expect(not processes(str(seconds)), "the process lives on")
+    expect(not processes("worker"), "the process lives on")
 
 
 async def cancelled(peer, after=0):
@@ -236,15 +239,15 @@ async def cancelled(peer, after=0):
 
     async def runs():
         with anyio.fail_after(20):
-            while not processes(str(seconds)):
+            while not processes("patient"):
                 await anyio.sleep(0.02)
         await anyio.sleep(after)
 
     async def gone():
         with anyio.move_on_after(15):
-            while processes(str(seconds)):
+            while processes("patient"):
                 await anyio.sleep(0.02)
-        expect(not processes(str(seconds)), "the process lives on")
+        expect(not processes("patient"), "the process lives on")
 
     # `patient` is `worker` without its timeout: what ends here was cancelled.
     await peer.cancelled("patient__sleep", {"seconds": seconds}, runs, gone)

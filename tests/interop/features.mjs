@@ -103,11 +103,13 @@ async function until(seconds, holds) {
   return holds();
 }
 
-function processes(mark) {
+/** Those that run a call of a plugin; one that waits for a call has dots in place of its id. */
+function processes(plugin) {
   return readdirSync("/proc").filter((pid) => {
     try {
-      const line = /^\d+$/.test(pid) ? readFileSync(`/proc/${pid}/cmdline`, "utf8") : "";
-      return line.includes(mark) && line.includes("cli.py");
+      const variables = /^\d+$/.test(pid) ? readFileSync(`/proc/${pid}/environ`, "utf8").split("\0") : [];
+      const isOurs = variables.some((one) => one.startsWith(`SMCP_STATE_DIR=${TASK.state}`) && one.endsWith(`/${plugin}`));
+      return isOurs && variables.some((one) => /^SMCP_CALL_ID=[^.]/.test(one));
     } catch {
       return false;
     }
@@ -155,11 +157,11 @@ const SCENARIOS = {
     let early;
     call.then((ended) => (early = ended));
     // A machine that does much else may take its time.
-    const seen = await until(20, () => early || processes("slow_compute").length > 0);
+    const seen = await until(20, () => early || processes("tasks").length > 0);
     expect(seen && !early, early ?? "no process");
     controller.abort("no longer wanted");
     expect("error" in (await call), await call);
-    expect(await until(15, () => processes("slow_compute").length === 0), "the process lives on");
+    expect(await until(15, () => processes("tasks").length === 0), "the process lives on");
     const result = await peer.call("greet", { name: "you" });
     expect(textOf(result) === "Hello, you!", result);
   },

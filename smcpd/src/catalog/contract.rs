@@ -10,6 +10,7 @@ mod parameter;
 use serde_json::{Map, Value};
 
 use super::model::{Command, Description, Exclusive, Parameter, Source, TaskSupport, Variable};
+use crate::config::{WarmMode, is_module};
 use at::{At, ContractError, fail, is_name};
 use parameter::{from_schema, parameter};
 
@@ -18,7 +19,8 @@ const SKIPPED: [&str; 2] = ["connect", "disconnect"];
 
 /// The fields that mean something here; the others are kept as they are.
 const ROOT_FIELDS: [&str; 6] = ["contract_version", "plugin", "commands", "env", "timeout", "concurrency"];
-const PLUGIN_FIELDS: [&str; 7] = ["name", "title", "version", "description", "env", "timeout", "concurrency"];
+const PLUGIN_FIELDS: [&str; 9] =
+    ["name", "title", "version", "description", "env", "timeout", "concurrency", "warm", "preload"];
 const COMMAND_FIELDS: [&str; 16] = [
     "name",
     "argv_path",
@@ -74,6 +76,8 @@ fn description(object: &Map<String, Value>) -> Result<Description, ContractError
         environment: environment(&root, &plugin)?,
         timeout: root.seconds("timeout")?.or(plugin.seconds("timeout")?),
         concurrency: root.count("concurrency")?.or(plugin.count("concurrency")?),
+        warm: warm(&plugin)?,
+        preload: preload(&plugin)?,
         commands,
         offers: offers::offers(&root)?,
         extra: root.extra(&[ROOT_FIELDS.as_slice(), &offers::FIELDS].concat()),
@@ -95,6 +99,27 @@ fn version(root: &At<'_>) -> Result<(), ContractError> {
         ("1", 1..=3, true) | ("2", 1..=3, true) => Ok(()),
         (_, _, true) => fail("contract_version", format!("`{said}` is not known here: 1.x and 2.x are")),
         _ => fail("contract_version", format!("`{said}` is no version")),
+    }
+}
+
+fn warm(plugin: &At<'_>) -> Result<Option<WarmMode>, ContractError> {
+    match plugin.text("warm")?.as_deref() {
+        None => Ok(None),
+        Some("off") => Ok(Some(WarmMode::Off)),
+        Some("fork") => Ok(Some(WarmMode::Fork)),
+        Some("spare") => Ok(Some(WarmMode::Spare)),
+        Some(_) => fail(plugin.path("warm"), "must be \"spare\", \"fork\" or \"off\""),
+    }
+}
+
+fn preload(plugin: &At<'_>) -> Result<Vec<String>, ContractError> {
+    let modules = plugin.texts("preload")?;
+    match modules.iter().position(|module| !is_module(module)) {
+        Some(index) => fail(
+            format!("{}[{index}]", plugin.path("preload")),
+            format!("`{}` is no module's name", modules[index].escape_debug()),
+        ),
+        None => Ok(modules),
     }
 }
 

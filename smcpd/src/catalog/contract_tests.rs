@@ -46,6 +46,16 @@ fn a_violation_names_its_field() {
         ),
         (json!({"commands": [], "plugin": []}), "contract: plugin: must be an object"),
         (
+            json!({"commands": [], "plugin": {"warm": "always"}}),
+            "contract: plugin.warm: must be \"spare\", \"fork\" or \"off\"",
+        ),
+        (json!({"commands": [], "plugin": {"warm": true}}), "contract: plugin.warm: must be a string"),
+        (json!({"commands": [], "plugin": {"preload": "os"}}), "contract: plugin.preload: must be a list"),
+        (
+            json!({"commands": [], "plugin": {"preload": ["a.b", "a;b"]}}),
+            "contract: plugin.preload[1]: `a;b` is no module's name",
+        ),
+        (
             json!({"commands": [], "env": [{"name": "A=B"}]}),
             "contract: env[0].name: `A=B` is no name of a variable",
         ),

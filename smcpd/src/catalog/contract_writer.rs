@@ -7,6 +7,7 @@ mod offers;
 use serde_json::{Map, Value, json};
 
 use super::model::{Command, Description, Parameter, Shape, TaskSupport, Type, Variable, Words};
+use crate::config::WarmMode;
 
 /// Returns contract 1.1, or 1.2 where the plugin offers what came with it.
 pub(crate) fn contract(name: &str, description: &Description) -> Value {
@@ -19,18 +20,31 @@ pub(crate) fn contract(name: &str, description: &Description) -> Value {
     plugin.put("env", (!variables.is_empty()).then_some(variables));
     plugin.put("timeout", description.timeout);
     plugin.put("concurrency", description.concurrency);
+    plugin.put("warm", description.warm.map(warm));
+    let preload = &description.preload;
+    plugin.put("preload", (!preload.is_empty()).then(|| preload.clone()));
     plugin.0.extend(description.plugin_extra.clone());
     // A parser that was seen will be asked again, and says these better.
     let with_words = !description.parser_seen;
     let commands: Vec<Value> = description.commands.iter().map(|one| command(one, with_words)).collect();
     let mut contract = Object::default();
     let has_offers = !description.offers.is_empty() || !description.offers.completion.is_empty();
-    contract.put("contract_version", Some(if has_offers { "1.2" } else { "1.1" }));
+    let is_newer = has_offers || description.warm.is_some() || !description.preload.is_empty();
+    contract.put("contract_version", Some(if is_newer { "1.2" } else { "1.1" }));
     contract.put("plugin", Some(plugin.0));
     contract.put("commands", Some(commands));
     offers::put(&mut contract, &description.offers);
     contract.0.extend(description.extra.clone());
     Value::Object(contract.0)
+}
+
+/// What the operator alone may ask for is no word of a contract.
+fn warm(mode: WarmMode) -> &'static str {
+    match mode {
+        WarmMode::Off => "off",
+        WarmMode::Fork => "fork",
+        WarmMode::Spare | WarmMode::Always => "spare",
+    }
 }
 
 #[derive(Default)]
@@ -170,7 +184,7 @@ mod tests {
             json!({"contract_version": "1", "generated": "by hand", "commands": [{"name": "a", "examples": [1],
                 "progress": true, "parameters": [{"name": "key", "secret": true, "x-note": "kept"}]}],
                 "plugin": {"title": "T", "version": 3, "homepage": "h", "timeout": 1.5, "concurrency": 2,
-                    "env": [{"name": "V", "secret": true}]}}),
+                    "warm": "fork", "preload": ["a.b"], "env": [{"name": "V", "secret": true}]}}),
             json!({"commands": [{"name": "a", "parameters": [
                 {"name": "on", "type": "boolean", "action": "store_true"},
                 {"name": "off", "type": "boolean", "action": "store_false", "global": true},

@@ -284,6 +284,7 @@ impl Describer {
             timeout: Some(self.timeout()),
             output: OUTPUT,
             spill: None,
+            warm: None,
         };
         let outcome = self.executor.probe(invocation, &self.cancel).await;
         let report = fs::read(&report).ok().and_then(|text| serde_json::from_slice(&text).ok());

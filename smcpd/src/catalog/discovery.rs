@@ -18,6 +18,7 @@ use super::changes::Changes;
 use super::describe::Describer;
 use super::environment::Environment;
 use super::model::Description;
+use super::plugin::Defaults;
 use super::scan::{self, Interpreters, Located};
 use super::store::Store;
 use super::transitions::transitions;
@@ -204,6 +205,19 @@ impl Discovery {
         }
     }
 
+    /// Has those ready at once that the operator wants ready from the start.
+    fn warm_up(&self, states: &States) {
+        for state in states.values() {
+            if let PluginState::Described(plugin) = state
+                && let Some(warm) = plugin.warmth().kept_from_the_start()
+            {
+                // A call makes its directory anew; where that fails, it says so.
+                let _later = plugin.create_state();
+                self.executor.warm_up(Arc::clone(warm));
+            }
+        }
+    }
+
     /// Publishes what is there once the start has waited long enough, then each latecomer.
     async fn start(
         &self,
@@ -313,6 +327,7 @@ impl Discovery {
 
     fn publish(&self, states: &States) {
         let generation = self.publisher.borrow().generation + 1;
+        self.warm_up(states);
         let mut catalog = Catalog::build(generation, states.clone(), self.settings.tools.separator);
         catalog.has_python = self.python.is_some();
         for problem in &catalog.problems {
@@ -427,6 +442,7 @@ pub(super) async fn describe(
         Some(directory) => directory.clone(),
         None => settings.paths.plugin_state(name),
     };
-    let plugin = Plugin::new(located, digest, description, environment, state, &granted, &settings.execution);
+    let defaults = Defaults { execution: &settings.execution, warm: settings.warm.mode };
+    let plugin = Plugin::new(located, digest, description, environment, state, &granted, defaults);
     Ok(Arc::new(plugin))
 }

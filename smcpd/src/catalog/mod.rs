@@ -27,6 +27,7 @@ mod facts;
 mod header_parameters;
 mod help_text;
 mod inspect;
+mod interpreter;
 mod lint;
 mod model;
 mod names;
@@ -49,6 +50,7 @@ mod strict;
 mod subschemas;
 mod tool;
 mod transitions;
+mod warmth;
 mod watch;
 
 use std::collections::BTreeMap;

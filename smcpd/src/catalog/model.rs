@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 use offers::Offers;
 
+use crate::config::WarmMode;
+
 /// Everything known of one plugin once it has been described; this is what the cache on disk holds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -22,6 +24,9 @@ pub(crate) struct Description {
     pub(crate) environment: Vec<Variable>,
     pub(crate) timeout: Option<f64>,
     pub(crate) concurrency: Option<u32>,
+    /// The most that may be kept ready for it.
+    pub(crate) warm: Option<WarmMode>,
+    pub(crate) preload: Vec<String>,
     pub(crate) commands: Vec<Command>,
     /// What it offers besides tools.
     pub(crate) offers: Offers,

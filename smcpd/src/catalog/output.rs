@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::needed::{self, Needed};
-use super::{Fields, content};
+use super::{Fields, Progress, content};
 use crate::executor::{End, Outcome, RunError};
 
 /// What a call ended with; the list is closed, clients sniff it.
@@ -98,7 +98,7 @@ pub(crate) fn from_outcome(outcome: Outcome) -> ToolOutput {
     let flooded = outcome.stdout.total().max(outcome.stderr.total());
     let cut = outcome.stdout.cut();
     let stdout = outcome.stdout.into_text();
-    let stderr = outcome.stderr.into_text();
+    let stderr = without_progress(&outcome.stderr.into_text());
     let ended = |code, what: String| with_stderr(ToolOutput::failed(code, what), &stderr);
     match outcome.end {
         End::Exited(0) => succeeded(stdout.trim(), cut),
@@ -108,6 +108,11 @@ pub(crate) fn from_outcome(outcome: Outcome) -> ToolOutput {
         End::Cancelled => ended(ErrorCode::Cancelled, format!("cancelled after {} s", seconds(ran))),
         End::Flooded => ended(ErrorCode::OutputTooLarge, format!("ended: it had written {flooded} bytes")),
     }
+}
+
+/// What was said on the way says nothing of the end.
+fn without_progress(stderr: &str) -> String {
+    stderr.split_inclusive('\n').filter(|line| Progress::read(line.trim_end()).is_none()).collect()
 }
 
 fn seconds(duration: std::time::Duration) -> f64 {

@@ -16,8 +16,9 @@ use super::output::ToolOutput;
 use super::output_schema::OutputSchema;
 use super::plugin_file::{self, Contents};
 use super::scan::Located;
+use super::warmth::Warmth;
 use super::{argv, offers, schema};
-use crate::config::{self, Serialize};
+use crate::config::{self, Serialize, WarmMode};
 use crate::executor::{Admission, Invocation, OutputLimit};
 use crate::letta::Variables;
 
@@ -32,6 +33,7 @@ pub(crate) struct Plugin {
     description: Description,
     has_readme: bool,
     environment: Environment,
+    warm: Warmth,
     /// The working directory of its calls.
     state: PathBuf,
     /// What the operator allows; a contract can only narrow it.
@@ -47,6 +49,13 @@ pub(crate) struct Plugin {
 struct Made {
     output: OnceLock<Result<OutputSchema, String>>,
     headers: OnceLock<Result<Vec<HeaderParameter>, String>>,
+}
+
+/// What holds where nothing is granted to the plugin itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Defaults<'a> {
+    pub(super) execution: &'a config::Execution,
+    pub(super) warm: WarmMode,
 }
 
 /// How the calls of a plugin stand to each other and to those of others.
@@ -66,8 +75,9 @@ impl Plugin {
         environment: Environment,
         state: PathBuf,
         granted: &config::Plugin,
-        execution: &config::Execution,
+        defaults: Defaults<'_>,
     ) -> Self {
+        let execution = defaults.execution;
         let lanes = match execution.serialize {
             Serialize::All => Lanes { lane: "*".into(), readers_overlap: false, slots: NonZeroUsize::MIN },
             Serialize::Plugin => Lanes {
@@ -83,6 +93,7 @@ impl Plugin {
         };
         let has_readme =
             located.directory.join(offers::README).symlink_metadata().is_ok_and(|found| found.is_file());
+        let warm = Warmth::choose(&located, &description, &environment, &state, granted, defaults.warm);
         let made = description.commands.iter().map(|_| Made::default()).collect();
         Self {
             located,
@@ -91,6 +102,7 @@ impl Plugin {
             has_readme,
             made,
             environment,
+            warm,
             state,
             timeout: granted.timeout.unwrap_or(execution.timeout),
             lanes,
@@ -184,6 +196,11 @@ impl Plugin {
         &self.located
     }
 
+    /// What is kept ready for its calls.
+    pub(crate) fn warmth(&self) -> &Warmth {
+        &self.warm
+    }
+
     /// What it finds in its environment, before what a call adds.
     pub(super) fn own_environment(&self) -> &Environment {
         &self.environment
@@ -257,11 +274,13 @@ impl Plugin {
         timeout: Option<Duration>,
         context: &CallContext<'_>,
     ) -> Invocation {
+        let environment = self.environment(context);
         Invocation {
             call: context.id.to_owned(),
             program: self.located.program.clone(),
             argv: self.located.prefix.iter().cloned().chain(words).collect(),
-            environment: self.environment(context).into_pairs(),
+            warm: self.warm.of_call(&environment, context.variables.is_some()),
+            environment: environment.into_pairs(),
             directory: self.state.clone(),
             stdin,
             timeout,

@@ -36,6 +36,7 @@ pub(super) async fn find(
         timeout: Some(plugins.describe_timeout),
         output: OutputLimit { keep: 8 << 10, ceiling: 8 << 10 },
         spill: None,
+        warm: None,
     };
     let said = match executor.probe(asked, cancel).await {
         Ok(outcome) if outcome.end == End::Exited(0) => outcome.stdout.into_text(),

@@ -4,10 +4,11 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value, json};
 
 use super::environment::Environment;
+use super::plugin::Defaults;
 use super::scan::Located;
 use super::*;
 
-use crate::config::{self, Execution, Serialize};
+use crate::config::{self, Execution, Serialize, WarmMode};
 
 fn execution(serialize: Serialize) -> Execution {
     Execution {
@@ -53,7 +54,7 @@ fn made(
         environment,
         "/s".into(),
         granted,
-        &execution(serialize),
+        Defaults { execution: &execution(serialize), warm: WarmMode::Off },
     ))
 }
 
@@ -204,7 +205,15 @@ fn described(environment: Environment, names: &[&str]) -> Plugin {
     let (name, directory, program) = ("p".to_owned(), "/p".into(), "/p/cli.py".into());
     let located = Located { name, directory, program, prefix: Vec::new(), linked: SystemTime::UNIX_EPOCH };
     let (granted, execution) = (config::Plugin::default(), execution(Serialize::None));
-    Plugin::new(located, String::new(), description, environment, "/s".into(), &granted, &execution)
+    Plugin::new(
+        located,
+        String::new(),
+        description,
+        environment,
+        "/s".into(),
+        &granted,
+        Defaults { execution: &execution, warm: WarmMode::Off },
+    )
 }
 
 pub(super) fn argv(plugin: &Plugin, given: Value) -> Result<Vec<String>, String> {

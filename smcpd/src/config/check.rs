@@ -11,7 +11,8 @@ use super::credentials::{self, Credentials};
 use super::file::Seconds;
 use super::layers::{Layers, Origin};
 use super::{
-    Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools, letta,
+    Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools, Warm,
+    letta,
 };
 use crate::auth::{Keys, Policy};
 use crate::paths::Paths;
@@ -41,6 +42,12 @@ pub(super) fn check(
         },
         plugins: plugins(&key, &paths)?,
         tools: Tools { separator: file.tools.separator },
+        warm: Warm {
+            mode: file.warm.mode,
+            spares: key.count("warm.spares", file.warm.spares)?,
+            spare_age: key.positive("warm.spare_age", file.warm.spare_age)?,
+            idle: key.positive("warm.idle", file.warm.idle)?,
+        },
         execution: execution(&key)?,
         keys,
         auth_disabled: file.auth.disabled && !file.auth.required,
@@ -258,16 +265,30 @@ fn plugin(key: &Key<'_>) -> Result<BTreeMap<String, Plugin>, ConfigError> {
         if let Some(name) = given.env.keys().find(|name| !is_variable(name)) {
             return Err(key.refuse(&at("env"), format!("names `{name}`, which is no variable")));
         }
+        if let Some(module) = given.preload.iter().find(|module| !is_module(module)) {
+            return Err(key.refuse(&at("preload"), format!("has `{module}`, which is no module's name")));
+        }
         let plugin = Plugin {
             timeout,
             concurrency,
             directory: given.dir.clone(),
             python: given.python.clone(),
             environment: given.env.clone(),
+            warm: given.warm,
+            preload: given.preload.clone(),
         };
         Ok((name.clone(), plugin))
     });
     settings.collect()
+}
+
+/// Returns whether Python could import it: words with dots between them.
+pub(crate) fn is_module(name: &str) -> bool {
+    name.split('.').all(|word| {
+        !word.is_empty()
+            && !word.starts_with(|first: char| first.is_ascii_digit())
+            && word.chars().all(|letter| letter == '_' || letter.is_alphanumeric())
+    })
 }
 
 fn is_variable(name: &str) -> bool {

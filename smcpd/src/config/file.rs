@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, LogFormat, Separator, Serialize as Serialization};
+use super::{Environment, LogFormat, Separator, Serialize as Serialization, WarmMode};
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,6 +14,7 @@ pub(super) struct File {
     pub(super) sessions: Sessions,
     pub(super) plugins: Plugins,
     pub(super) tools: Tools,
+    pub(super) warm: Warm,
     pub(super) execution: Execution,
     pub(super) auth: Auth,
     pub(super) sse: Sse,
@@ -94,6 +95,21 @@ impl Default for Plugins {
             describe_parallel: 8,
             env: Environment::Inherit,
         }
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Warm {
+    pub(super) mode: WarmMode,
+    pub(super) spares: i64,
+    pub(super) spare_age: Seconds,
+    pub(super) idle: Seconds,
+}
+
+impl Default for Warm {
+    fn default() -> Self {
+        Self { mode: WarmMode::Spare, spares: 4, spare_age: Seconds(60.0), idle: Seconds(900.0) }
     }
 }
 
@@ -203,6 +219,8 @@ pub(super) struct Plugin {
     pub(super) dir: Option<PathBuf>,
     pub(super) python: Option<PathBuf>,
     pub(super) env: BTreeMap<String, String>,
+    pub(super) warm: Option<WarmMode>,
+    pub(super) preload: Vec<String>,
 }
 
 /// A duration in seconds, written `2` or `0.5`.

@@ -18,6 +18,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use check::is_module;
 #[cfg(test)]
 pub(crate) use current::for_tests;
 pub(crate) use current::{Current, Difference, Publisher, Reload, ReloadError, Reloads};
@@ -38,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) sessions: Sessions,
     pub(crate) plugins: Plugins,
     pub(crate) tools: Tools,
+    pub(crate) warm: Warm,
     pub(crate) execution: Execution,
     pub(crate) keys: Keys,
     /// `auth.disabled`: no key and no guard on the address; the daemon warns of it at each start.
@@ -147,6 +149,35 @@ pub(crate) struct Execution {
     pub(crate) output_limit: usize,
 }
 
+/// What is kept ready for calls of Python plugins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Warm {
+    pub(crate) mode: WarmMode,
+    /// Spares of one plugin, at most.
+    pub(crate) spares: NonZeroUsize,
+    /// A spare that waited for so long is replaced.
+    pub(crate) spare_age: Duration,
+    /// A plugin that was not called for so long starts cold again.
+    pub(crate) idle: Duration,
+}
+
+/// How much is kept ready for a plugin; each has what stands before it.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WarmMode {
+    /// Each call starts the interpreter.
+    Off,
+    /// A resident parent, which forks for each call; from the first call on.
+    Fork,
+    /// And children that have run the plugin's code up to its first look at the call.
+    #[default]
+    Spare,
+    /// From the start on.
+    Always,
+}
+
 /// Which calls may overlap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -207,6 +238,9 @@ pub(crate) struct Plugin {
     pub(crate) directory: Option<PathBuf>,
     pub(crate) python: Option<PathBuf>,
     pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) warm: Option<WarmMode>,
+    /// Modules that its warm parent imports ahead.
+    pub(crate) preload: Vec<String>,
 }
 
 /// Where `Config::load` reads from.

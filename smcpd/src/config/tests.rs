@@ -204,6 +204,8 @@ fn keys_of_the_mirror() -> Vec<String> {
         dir: Some("/".into()),
         python: Some("/".into()),
         env: [("A".to_owned(), "b".to_owned())].into(),
+        warm: Some(crate::config::WarmMode::Spare),
+        preload: vec!["os".to_owned()],
     };
     let mut file = super::super::file::File::default();
     // What is not set by default would not be written either.

@@ -74,7 +74,8 @@ impl Control {
         let catalog = self.service.catalog();
         match catalog.plugins().get_key_value(name) {
             Some((name, state)) => {
-                Reply::Plugin(shown::plugin_detail(&catalog, self.service.letta(), name, state))
+                let kept = self.service.warm_state(name);
+                Reply::Plugin(shown::plugin_detail(&catalog, self.service.letta(), name, state, kept))
             }
             None => {
                 let known: Vec<&str> = catalog.plugins().keys().map(String::as_str).collect();

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use smcp_control::{
     CallEvent, CallInfo, Change, Changes, ConfigValue, Described, LaneInfo, PluginDetail, PluginInfo,
-    Problem, SessionInfo, ToolActivity, ToolInfo, ValueChange, Variable,
+    Problem, SessionInfo, ToolActivity, ToolInfo, ValueChange, Variable, Warm,
 };
 
 use super::requests::state;
 use crate::catalog::{self, Catalog, Fields, Plugin, PluginState, Tool};
 use crate::config::{Config, Difference};
-use crate::executor::LaneCounts;
+use crate::executor::{LaneCounts, WarmState};
 use crate::letta::Letta;
 use crate::metrics::ToolFigures;
 use crate::protocol::{Call, Event, Session};
@@ -52,12 +52,13 @@ pub(super) fn plugin_detail(
     letta: &Letta,
     name: &str,
     found: &PluginState,
+    kept: Option<WarmState>,
 ) -> PluginDetail {
     let described = match found {
         PluginState::Pending | PluginState::Failed(_) => None,
         PluginState::Described(plugin) => {
             let tools = tools_of(catalog, name).map(|tool| tool.id().to_owned()).collect();
-            Some(described(plugin, letta, tools))
+            Some(described(plugin, letta, tools, kept))
         }
     };
     let mine =
@@ -71,7 +72,7 @@ pub(super) fn plugin_detail(
     }
 }
 
-fn described(plugin: &Plugin, letta: &Letta, tools: Vec<String>) -> Described {
+fn described(plugin: &Plugin, letta: &Letta, tools: Vec<String>, kept: Option<WarmState>) -> Described {
     let fetched = letta.of(plugin.name()).unwrap_or_default();
     let description = plugin.description();
     Described {
@@ -84,6 +85,7 @@ fn described(plugin: &Plugin, letta: &Letta, tools: Vec<String>) -> Described {
         tools,
         timeout_seconds: plugin.default_timeout().map(|timeout| timeout.as_secs_f64()),
         slots: plugin.slots(),
+        warm: warm(plugin, kept),
         environment: description
             .environment
             .iter()
@@ -95,6 +97,13 @@ fn described(plugin: &Plugin, letta: &Letta, tools: Vec<String>) -> Described {
             })
             .collect(),
     }
+}
+
+fn warm(plugin: &Plugin, kept: Option<WarmState>) -> Warm {
+    let (mode, why_off) = plugin.warmth().shown();
+    let kept = kept.unwrap_or_default();
+    let reason = why_off.map(str::to_owned).or(kept.reason);
+    Warm { mode: mode.to_owned(), parent: kept.parent, spares: kept.spares, reason }
 }
 
 pub(super) fn changes(changes: catalog::Changes) -> Changes {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::flags::Flags;
 use crate::config::{Config, ConfigError, Current, Publisher, Reload, Sources};
 use crate::events::{Event, Field, Kind};
-use crate::executor::{Executor, Limits};
+use crate::executor::{Executor, Limits, WarmLimits};
 use crate::letta::Letta;
 use crate::logging;
 use crate::notify;
@@ -28,6 +28,11 @@ pub(super) fn limits(config: &Config) -> Limits {
         max_concurrent: config.execution.max_concurrent,
         queue: config.execution.queue,
         grace: config.execution.grace,
+        warm: WarmLimits {
+            spares: config.warm.spares,
+            spare_age: config.warm.spare_age,
+            idle: config.warm.idle,
+        },
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::warm::Start;
+
 /// A longer line is handed on in pieces.
 const LINE: usize = 8 << 10;
 /// Signs that may wait for whoever watches; what comes on top is not shown, and is still in the outcome.
@@ -24,6 +26,7 @@ pub(crate) enum Sign {
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     started: OnceLock<Instant>,
+    how: OnceLock<Start>,
     watcher: Option<mpsc::Sender<Sign>>,
 }
 
@@ -31,7 +34,7 @@ impl Live {
     /// Returns a call whose signs arrive at the receiver.
     pub(crate) fn watched() -> (Self, mpsc::Receiver<Sign>) {
         let (watcher, signs) = mpsc::channel(WAITING);
-        (Self { started: OnceLock::new(), watcher: Some(watcher) }, signs)
+        (Self { watcher: Some(watcher), ..Self::default() }, signs)
     }
 
     /// Returns whether its turn has come.
@@ -42,6 +45,16 @@ impl Live {
     /// When its turn came, if it has come.
     pub(crate) fn started(&self) -> Option<Instant> {
         self.started.get().copied()
+    }
+
+    /// How its process came to be, if it has one.
+    pub(crate) fn how(&self) -> Option<Start> {
+        self.how.get().copied()
+    }
+
+    pub(super) fn came(&self, how: Start) {
+        // One that died before it took the call has another in its place; the first counts.
+        let _first = self.how.set(how);
     }
 
     pub(super) fn start(&self) {

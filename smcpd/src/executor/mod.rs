@@ -1,9 +1,10 @@
 //! Runs programs and ends them: an [`Invocation`] in, an [`Outcome`] out. It has never heard of a tool.
 //!
-//! `lanes` decides which call may run and which waits; `process` starts one program, reads both its pipes and
-//! sees to its end; `capture` keeps what is read within a limit; `descendants` finds the processes of a call
-//! that moved away; `live` shows a call from outside while it runs; `orphans` reaps what outlives its call; `launch` is the step between the daemon and the
-//! program, in the child.
+//! `lanes` decides which call may run and which waits; `spawner` starts processes and knows them; `process` sees one
+//! program through to its end, and `pipes` what it says meanwhile; `capture` keeps what is read within a limit, `spill` the
+//! whole of it; `warm` keeps processes ready; `descendants` finds the processes of a call that moved away; `live` shows a
+//! call from outside while it runs; `orphans` reaps what outlives its call; `launch` is the step between the daemon and
+//! the program, in the child.
 //!
 //! A program runs in a task of the executor's own. Dropping the future of [`Executor::run`] (the client went
 //! away) ends the program like a cancel; the task stays until nothing of the call is left.
@@ -14,8 +15,11 @@ mod lanes;
 pub(crate) mod launch;
 mod live;
 mod orphans;
+mod pipes;
 mod process;
+mod spawner;
 mod spill;
+mod warm;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -31,8 +35,10 @@ pub(crate) use capture::Captured;
 pub(crate) use lanes::{Admission, Counts, LaneCounts};
 use lanes::{Lanes, Refused};
 pub(crate) use live::{Live, Sign};
-use process::Spawner;
+use spawner::Spawner;
 pub(crate) use spill::Spilled;
+use warm::Workers;
+pub(crate) use warm::{CALL_VARIABLES, Start, Warm, WarmLimits, WarmState};
 
 use crate::pulse::Heart;
 
@@ -53,6 +59,8 @@ pub(crate) struct Invocation {
     pub(crate) output: OutputLimit,
     /// Where the whole of a longer stdout goes; nowhere without.
     pub(crate) spill: Option<PathBuf>,
+    /// How it may be run by a process that is up already.
+    pub(crate) warm: Option<Arc<Warm>>,
 }
 
 impl std::fmt::Debug for Invocation {
@@ -115,6 +123,7 @@ pub(crate) struct Limits {
     pub(crate) max_concurrent: NonZeroUsize,
     pub(crate) queue: usize,
     pub(crate) grace: Duration,
+    pub(crate) warm: WarmLimits,
 }
 
 /// Runs programs; clones share one set of lanes.
@@ -122,6 +131,7 @@ pub(crate) struct Limits {
 pub(crate) struct Executor {
     lanes: Arc<Lanes>,
     spawner: Arc<Spawner>,
+    workers: Arc<Workers>,
     tasks: TaskTracker,
     ending: CancellationToken,
     grace: Arc<Mutex<Duration>>,
@@ -129,6 +139,8 @@ pub(crate) struct Executor {
 
 /// How often one who waits, and is watched, looks how many come before.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often warm workers are looked through.
+const SWEEP: Duration = Duration::from_secs(5);
 
 impl Executor {
     /// Makes this process the reaper of every process that its programs leave behind.
@@ -139,6 +151,7 @@ impl Executor {
         let executor = Self {
             lanes: Arc::new(Lanes::new(limits.max_concurrent, limits.queue)),
             spawner: Arc::clone(&spawner),
+            workers: Arc::new(Workers::new(Arc::clone(&spawner), limits.warm)),
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
             grace: Arc::new(Mutex::new(limits.grace)),
@@ -146,6 +159,7 @@ impl Executor {
         let ended = executor.ending.clone();
         let tasks = executor.tasks.clone();
         executor.tasks.spawn(async move { orphans::reap(&spawner, &ended, &tasks, heart).await });
+        executor.tasks.spawn(executor.clone().tend());
         Ok(executor)
     }
 
@@ -207,15 +221,18 @@ impl Executor {
         let cancel = cancel.child_token();
         // Dropped with this future, whether it finished or the caller lost interest.
         let _abandoned = cancel.clone().drop_guard();
-        let program = invocation.program.clone();
-        let spawner = Arc::clone(&self.spawner);
+        let (program, warm) = (invocation.program.clone(), invocation.warm.clone());
+        let (spawner, workers) = (Arc::clone(&self.spawner), Arc::clone(&self.workers));
         let (ending, grace) = (self.ending.clone(), self.grace());
         let (sender, receiver) = oneshot::channel();
         self.tasks.spawn(async move {
-            let outcome = process::run(&spawner, invocation, &live, &cancel, &ending, grace).await;
+            let outcome = process::run(&spawner, &workers, invocation, &live, &cancel, &ending, grace).await;
             // The lane is free only when nothing of the call is left.
             drop(turn);
             let _unless_abandoned = sender.send(outcome);
+            if let Some(warm) = warm {
+                workers.stock(&warm, &ending).await;
+            }
         });
         match receiver.await {
             Ok(result) => result.map_err(|source| RunError::Spawn { program, source }),
@@ -227,6 +244,43 @@ impl Executor {
     pub(crate) fn set_limits(&self, limits: Limits) {
         self.lanes.set_limits(limits.max_concurrent, limits.queue);
         *self.grace.lock().unwrap_or_else(PoisonError::into_inner) = limits.grace;
+        self.workers.set_limits(limits.warm);
+    }
+
+    /// Lets warm workers go that are old, and makes those again that are wanted.
+    async fn tend(self) {
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.ending.cancelled() => break,
+                _ = sweep.tick() => {}
+            }
+            for warm in self.workers.sweep() {
+                let (workers, ending) = (Arc::clone(&self.workers), self.ending.clone());
+                self.tasks.spawn(async move { workers.stock(&warm, &ending).await });
+            }
+        }
+        self.workers.clear();
+    }
+
+    /// Makes a plugin warm before its first call.
+    pub(crate) fn warm_up(&self, warm: Arc<Warm>) {
+        let (workers, ending) = (Arc::clone(&self.workers), self.ending.clone());
+        self.tasks.spawn(async move {
+            workers.expect(&warm);
+            workers.stock(&warm, &ending).await;
+        });
+    }
+
+    /// What is kept of a plugin; nothing where it was not called lately.
+    pub(crate) fn warm_state(&self, plugin: &str) -> Option<WarmState> {
+        self.workers.state(plugin)
+    }
+
+    /// Parents and spares that wait.
+    pub(crate) fn warm_counts(&self) -> (usize, usize) {
+        self.workers.counts()
     }
 
     fn grace(&self) -> Duration {

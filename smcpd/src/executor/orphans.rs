@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::process::Spawner;
+use super::spawner::Spawner;
 use crate::pulse::Heart;
 
 /// Reaps until the executor ends and no call is left.

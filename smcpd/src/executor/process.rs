@@ -3,101 +3,26 @@
 //! The end is always the same: ask the group, wait for the pipes to close up to the grace, kill the group, and
 //! only then reap its leader, because until that moment the group's number cannot belong to anyone else.
 
-use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, set_child_subreaper};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, waitpid};
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
 
 use super::descendants::{Descendants, MARK};
-use super::live::{Lines, Live};
-use super::spill::{Spill, Spilled};
-use super::{Captured, End, Invocation, Outcome, launch, orphans};
-
-/// How long a pipe that a background child holds open is read after the program itself has exited normally.
-const DRAIN: Duration = Duration::from_millis(200);
-
-/// Starts programs, and knows which children are leaders of calls.
-#[derive(Debug)]
-pub(super) struct Spawner {
-    leaders: Mutex<HashSet<Pid>>,
-    /// Held for reading from the fork until the leader is noted, and for writing while strangers are reaped.
-    starting: RwLock<()>,
-}
-
-impl Spawner {
-    pub(super) fn new() -> io::Result<Self> {
-        set_child_subreaper(Some(rustix::process::getpid()))?;
-        Ok(Self { leaders: Mutex::default(), starting: RwLock::default() })
-    }
-
-    /// The programs that run.
-    pub(super) fn count(&self) -> usize {
-        self.leaders.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// Starts the program as the leader of a group of its own.
-    ///
-    /// This runs on a worker thread of the runtime, which lives as long as the daemon: the launcher ties the
-    /// child's life to it.
-    fn spawn(&self, invocation: &Invocation) -> io::Result<Leader<'_>> {
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg0("smcpd")
-            .arg(launch::SUBCOMMAND)
-            .arg(std::process::id().to_string())
-            .arg(&invocation.program)
-            .args(&invocation.argv)
-            .env_clear()
-            .envs(invocation.environment.iter().map(|(name, value)| (name, value)))
-            .env(MARK, &invocation.call)
-            .current_dir(&invocation.directory)
-            .stdin(if invocation.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        let _noting = self.starting.read().unwrap_or_else(PoisonError::into_inner);
-        let mut child = command.spawn()?;
-        let pid = Pid::from_child(&child);
-        self.leaders.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
-        let pipes = Pipes {
-            stdin: child.stdin.take().map(OwnedFd::from),
-            stdout: child.stdout.take().map(OwnedFd::from),
-            stderr: child.stderr.take().map(OwnedFd::from),
-        };
-        Ok(Leader { child, pid, pipes: Some(pipes), spawner: self, reaped: false })
-    }
-
-    /// Reaps dead children that lead no call.
-    pub(super) fn reap_strangers(&self) {
-        let _none_starting = self.starting.write().unwrap_or_else(PoisonError::into_inner);
-        let leaders = self.leaders.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for child in orphans::children() {
-            if !leaders.contains(&child) {
-                orphans::reap_one(child);
-            }
-        }
-    }
-}
-
-struct Pipes {
-    stdin: Option<OwnedFd>,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
-}
+use super::live::Live;
+use super::pipes::{Pipes, Reader, drain, feed};
+use super::spawner::{Program, Spawner};
+use super::warm::{Start, Taken, Workers};
+use super::{Captured, End, Invocation, Outcome, launch};
 
 /// A started program. Dropping it without [`Leader::reap`] kills its group: the last net, not the plan.
 struct Leader<'a> {
-    child: Child,
     pid: Pid,
     pipes: Option<Pipes>,
     spawner: &'a Spawner,
@@ -112,10 +37,11 @@ impl Leader<'_> {
 
     /// Reaps the leader, which must be dead.
     fn reap(&mut self) -> io::Result<ExitStatus> {
-        let status = self.child.wait();
+        let status = waitpid(Some(self.pid), WaitOptions::empty());
         self.reaped = true;
-        self.spawner.leaders.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pid);
-        status
+        self.spawner.forget(self.pid);
+        let (_, status) = status?.ok_or(io::ErrorKind::NotFound)?;
+        Ok(ExitStatus::from_raw(status.as_raw()))
     }
 }
 
@@ -128,23 +54,94 @@ impl Drop for Leader<'_> {
     }
 }
 
+/// Starts the program of a call as the leader of a group of its own.
+fn spawn<'a>(spawner: &'a Spawner, invocation: &Invocation) -> io::Result<Leader<'a>> {
+    let mark = (OsString::from(MARK), OsString::from(&invocation.call));
+    let program = Program {
+        program: &invocation.program,
+        argv: &invocation.argv,
+        environment: invocation.environment.iter().chain([&mark]),
+        directory: &invocation.directory,
+        stdin: if invocation.stdin.is_some() { Stdio::piped() } else { Stdio::null() },
+        stdout: Stdio::piped(),
+        stderr: Stdio::piped(),
+    };
+    let mut child = spawner.start_leader(program)?;
+    let pipes = Pipes {
+        stdin: child.stdin.take().map(OwnedFd::from),
+        stdout: child.stdout.take().map(OwnedFd::from),
+        stderr: child.stderr.take().map(OwnedFd::from),
+    };
+    Ok(Leader { pid: Pid::from_child(&child), pipes: Some(pipes), spawner, reaped: false })
+}
+
+/// A call's process, and how it came to be.
+struct Started<'a> {
+    leader: Leader<'a>,
+    taken: Option<Taken>,
+    how: Start,
+}
+
+async fn start<'a>(
+    spawner: &'a Spawner,
+    workers: &Workers,
+    invocation: &Invocation,
+) -> io::Result<Started<'a>> {
+    if let Some(warm) = &invocation.warm
+        && let Some((theirs, pipes)) = Pipes::pair(invocation.stdin.is_some())
+        && let Some((taken, how)) = workers.take(warm, invocation, [&theirs.0, &theirs.1, &theirs.2]).await
+    {
+        let leader = Leader { pid: taken.pid, pipes: Some(pipes), spawner, reaped: false };
+        return Ok(Started { leader, taken: Some(taken), how });
+    }
+    Ok(Started { leader: spawn(spawner, invocation)?, taken: None, how: Start::Cold })
+}
+
 /// Runs the program until it ends by itself or is ended, and leaves nothing behind in the latter case.
 pub(super) async fn run(
     spawner: &Spawner,
-    invocation: Invocation,
+    workers: &Workers,
+    mut invocation: Invocation,
     live: &Live,
     cancel: &CancellationToken,
     ending: &CancellationToken,
     grace: Duration,
 ) -> io::Result<Outcome> {
-    let started = Instant::now();
-    let mut leader = spawner.spawn(&invocation)?;
+    let mut started = start(spawner, workers, &invocation).await?;
+    loop {
+        live.came(started.how);
+        let outcome = see_through(&mut started, &invocation, live, cancel, ending, grace).await?;
+        let Some(taken) = &mut started.taken else { return Ok(outcome) };
+        let by_itself = matches!(outcome.end, End::Exited(_) | End::Signaled(_));
+        if !by_itself || taken.ran().await {
+            return Ok(outcome);
+        }
+        // The process died before any of the plugin's code had the call: nothing happened yet.
+        tracing::warn!(
+            call = invocation.call,
+            "a warm worker died before it took a call; it is started cold"
+        );
+        invocation.warm = None;
+        started = Started { leader: spawn(spawner, &invocation)?, taken: None, how: Start::Cold };
+    }
+}
+
+async fn see_through(
+    started: &mut Started<'_>,
+    invocation: &Invocation,
+    live: &Live,
+    cancel: &CancellationToken,
+    ending: &CancellationToken,
+    grace: Duration,
+) -> io::Result<Outcome> {
+    let began = Instant::now();
+    let leader = &mut started.leader;
     let exited = watch(pidfd_open(leader.pid, PidfdFlags::empty())?)?;
     let pipes = leader.pipes.take().expect("the pipes are taken once");
-    let mut reader = Reader::new(&pipes, &invocation, live)?;
+    let mut reader = Reader::new(&pipes, invocation, live)?;
     drop((pipes.stdout, pipes.stderr));
     // Fed beside the reading, so that a program that answers before it has read all cannot block us.
-    let feed = feed(pipes.stdin, invocation.stdin);
+    let feed = feed(pipes.stdin, invocation.stdin.as_deref());
     tokio::pin!(feed);
     let mut fed = false;
     let end = loop {
@@ -152,7 +149,7 @@ pub(super) async fn run(
             biased;
             () = cancel.cancelled() => break Some(End::Cancelled),
             () = ending.cancelled() => break Some(End::Cancelled),
-            () = after(started, invocation.timeout) => break Some(End::TimedOut),
+            () = after(began, invocation.timeout) => break Some(End::TimedOut),
             ready = exited.readable() => {
                 drop(ready?);
                 break None;
@@ -162,7 +159,7 @@ pub(super) async fn run(
         }
     };
     if end.is_some() {
-        end_all(&leader, &invocation.call, &mut reader, &exited, grace).await;
+        end_all(leader, &invocation.call, &mut reader, &exited, grace).await;
     } else {
         drain(&mut reader).await;
     }
@@ -175,7 +172,7 @@ pub(super) async fn run(
         (Some(code), _) => End::Exited(code),
         (None, signal) => End::Signaled(signal.unwrap_or(0)),
     });
-    Ok(Outcome { end, stdout, stderr, ran: started.elapsed(), spilled })
+    Ok(Outcome { end, stdout, stderr, ran: began.elapsed(), spilled })
 }
 
 #[expect(
@@ -190,14 +187,6 @@ async fn after(started: Instant, timeout: Option<Duration>) {
     match timeout {
         Some(timeout) => tokio::time::sleep_until((started + timeout).into()).await,
         None => std::future::pending().await,
-    }
-}
-
-async fn feed(stdin: Option<OwnedFd>, bytes: Option<Vec<u8>>) {
-    let (Some(stdin), Some(bytes)) = (stdin, bytes) else { return };
-    if let Ok(mut sender) = pipe::Sender::from_owned_fd(stdin) {
-        // A program need not read what it is given.
-        let _unread = sender.write_all(&bytes).await;
     }
 }
 
@@ -231,109 +220,10 @@ async fn end_all(
     tracing::warn!(call, "some processes of an ended call could not be killed");
 }
 
-/// Reads what is still in the pipes; a background child that holds them open is not waited for.
-async fn drain(reader: &mut Reader<'_>) {
-    let rest = async {
-        while reader.open() {
-            if reader.read().await {
-                return;
-            }
-        }
-    };
-    let _held_open = tokio::time::timeout(DRAIN, rest).await;
-}
-
 fn launch_failure(status: ExitStatus, stderr: &Captured) -> Option<io::Error> {
     if status.code() != Some(launch::FAILED_STATUS) {
         return None;
     }
     let said = stderr.clone().into_text();
     said.strip_prefix(launch::FAILED).map(|reason| io::Error::other(reason.trim_end().to_owned()))
-}
-
-/// Reads both pipes at once, within the limit.
-struct Reader<'a> {
-    stdout: Pipe<'a>,
-    stderr: Pipe<'a>,
-    ceiling: u64,
-}
-
-struct Pipe<'a> {
-    receiver: Option<pipe::Receiver>,
-    captured: Captured,
-    spill: Spill,
-    buffer: Vec<u8>,
-    /// What is said here is shown while the program runs.
-    lines: Option<Lines<'a>>,
-}
-
-impl<'a> Pipe<'a> {
-    fn new(
-        descriptor: &Option<OwnedFd>,
-        keep: usize,
-        spill: Option<PathBuf>,
-        lines: Option<Lines<'a>>,
-    ) -> io::Result<Self> {
-        let receiver = match descriptor {
-            Some(descriptor) => Some(pipe::Receiver::from_owned_fd(descriptor.try_clone()?)?),
-            None => None,
-        };
-        let (captured, spill) = (Captured::new(keep), Spill::to(spill));
-        Ok(Self { receiver, captured, spill, buffer: Vec::new(), lines })
-    }
-
-    async fn read(&mut self) {
-        let Some(receiver) = &mut self.receiver else { return std::future::pending().await };
-        self.buffer.clear();
-        self.buffer.reserve(if self.captured.total() > 16 << 10 { 64 << 10 } else { 8 << 10 });
-        match receiver.read_buf(&mut self.buffer).await {
-            Ok(0) | Err(_) => {
-                self.receiver = None;
-                self.buffer = Vec::new();
-            }
-            Ok(_) => {
-                self.spill.push(&self.captured, &self.buffer);
-                self.captured.push(&self.buffer);
-                if let Some(lines) = &mut self.lines {
-                    lines.push(&self.buffer);
-                }
-            }
-        }
-    }
-
-    fn finish(self) -> (Captured, Option<Spilled>) {
-        if let Some(lines) = self.lines {
-            lines.finish();
-        }
-        (self.captured, self.spill.finish())
-    }
-}
-
-impl<'a> Reader<'a> {
-    fn new(pipes: &Pipes, invocation: &Invocation, live: &'a Live) -> io::Result<Self> {
-        let limit = invocation.output;
-        Ok(Self {
-            stdout: Pipe::new(&pipes.stdout, limit.keep, invocation.spill.clone(), None)?,
-            stderr: Pipe::new(&pipes.stderr, limit.keep, None, Some(Lines::of(live)))?,
-            ceiling: limit.ceiling,
-        })
-    }
-
-    fn open(&self) -> bool {
-        self.stdout.receiver.is_some() || self.stderr.receiver.is_some()
-    }
-
-    /// Reads once from whichever pipe is ready; returns whether the ceiling was passed.
-    async fn read(&mut self) -> bool {
-        tokio::select! {
-            () = self.stdout.read() => {}
-            () = self.stderr.read() => {}
-        }
-        self.stdout.captured.total() > self.ceiling || self.stderr.captured.total() > self.ceiling
-    }
-
-    fn finish(self) -> (Captured, Captured, Option<Spilled>) {
-        let ((stdout, spilled), (stderr, _)) = (self.stdout.finish(), self.stderr.finish());
-        (stdout, stderr, spilled)
-    }
 }

@@ -2,9 +2,12 @@
 
 use super::*;
 
+const WARM: WarmLimits =
+    WarmLimits { spares: NonZeroUsize::MIN, spare_age: Duration::from_secs(1), idle: Duration::from_secs(1) };
+
 fn executor() -> Executor {
     Executor::start(
-        Limits { max_concurrent: NonZeroUsize::MIN, queue: 1, grace: Duration::ZERO },
+        Limits { max_concurrent: NonZeroUsize::MIN, queue: 1, grace: Duration::ZERO, warm: WARM },
         crate::pulse::pulse("executor").1,
     )
     .unwrap()
@@ -26,6 +29,7 @@ async fn a_stopped_executor_refuses_and_stopping_twice_is_harmless() {
         timeout: None,
         output: OutputLimit { keep: 10, ceiling: 100 },
         spill: None,
+        warm: None,
     };
     let cancel = CancellationToken::new();
     let refused = executor.run(admission, invocation.clone(), Arc::default(), &cancel).await;

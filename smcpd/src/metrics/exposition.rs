@@ -24,8 +24,8 @@ const OTHER: &str = "other";
 /// From a command that says `--version` to one that builds a kernel.
 const SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0, 300.0];
 
-/// A program that was started from nothing.
-const COLD: StartLabel = StartLabel { start: "cold" };
+/// How the process of a call may come to be.
+const STARTS: [&str; 3] = ["cold", "fork", "spare"];
 
 type Real = Gauge<f64, std::sync::atomic::AtomicU64>;
 
@@ -34,6 +34,11 @@ struct CallLabels {
     plugin: String,
     tool: String,
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -75,6 +80,8 @@ pub(crate) struct Finished<'a> {
     pub(crate) outcome: &'static str,
     /// `None` where its turn never came.
     pub(crate) queued: Option<Duration>,
+    /// How its process came to be; `None` where there was none.
+    pub(crate) start: Option<&'static str>,
     pub(crate) total: Duration,
 }
 
@@ -104,6 +111,8 @@ pub(crate) struct Moment {
     pub(crate) running: usize,
     pub(crate) waiting: usize,
     pub(crate) processes: usize,
+    /// Those that wait, by kind.
+    pub(crate) warm: [(&'static str, usize); 2],
     /// By transport.
     pub(crate) sessions: [(&'static str, usize); 3],
     pub(crate) streams: usize,
@@ -168,6 +177,7 @@ pub(super) struct Exposition {
     running: Gauge,
     waiting: Gauge,
     processes: Gauge,
+    warm: Family<KindLabel, Gauge>,
     sessions: Family<TransportLabel, Gauge>,
     streams: Gauge,
     plugins: Family<StateLabel, Gauge>,
@@ -201,6 +211,7 @@ impl Exposition {
             running: Gauge::default(),
             waiting: Gauge::default(),
             processes: Gauge::default(),
+            warm: Family::default(),
             sessions: Family::default(),
             streams: Gauge::default(),
             plugins: Family::default(),
@@ -212,11 +223,7 @@ impl Exposition {
         };
         let all = &mut new.registry;
         all.register("smcp_calls", "Calls that ended, by plugin, tool and outcome", new.calls.clone());
-        all.register(
-            "smcp_starts",
-            "Programs of plugins that were started for a call, by how",
-            new.starts.clone(),
-        );
+        all.register("smcp_starts", "Processes that ran a call, by how they came to be", new.starts.clone());
         all.register("smcp_call_queue_seconds", "How long calls waited for their turn", new.queue.clone());
         all.register("smcp_call_run_seconds", "How long calls ran once it was their turn", new.run.clone());
         all.register("smcp_call_seconds", "How long calls took from request to result", new.total.clone());
@@ -234,6 +241,7 @@ impl Exposition {
         all.register("smcp_calls_running", "Calls that run", new.running.clone());
         all.register("smcp_calls_waiting", "Calls that wait for their turn", new.waiting.clone());
         all.register("smcp_plugin_processes", "Processes of plugins that live", new.processes.clone());
+        all.register("smcp_warm_workers", "Processes that wait for calls, by kind", new.warm.clone());
         all.register("smcp_sessions", "Sessions that are open, by transport", new.sessions.clone());
         all.register("smcp_streams", "Sessions whose client listens on a stream", new.streams.clone());
         all.register("smcp_plugins", "Plugins by state", new.plugins.clone());
@@ -252,7 +260,9 @@ impl Exposition {
         for reason in Reason::ALL {
             new.refused.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc_by(0);
         }
-        new.starts.get_or_create(&COLD).inc_by(0);
+        for start in STARTS {
+            new.starts.get_or_create(&StartLabel { start }).inc_by(0);
+        }
         for rescan in [Rescan::Same, Rescan::Changed, Rescan::Failed] {
             new.rescans.get_or_create(&OutcomeLabel { outcome: rescan.as_str() }).inc_by(0);
         }
@@ -269,8 +279,10 @@ impl Exposition {
         let labels = CallLabels { plugin: plugin.clone(), tool, outcome: call.outcome };
         self.calls.get_or_create(&labels).inc();
         let label = PluginLabel { plugin };
+        if let Some(start) = call.start {
+            self.starts.get_or_create(&StartLabel { start }).inc();
+        }
         if let Some(queued) = call.queued {
-            self.starts.get_or_create(&COLD).inc();
             self.queue.get_or_create(&label).observe(queued.as_secs_f64());
             self.run.get_or_create(&label).observe(call.total.saturating_sub(queued).as_secs_f64());
         }
@@ -295,6 +307,9 @@ impl Exposition {
         self.running.set(whole(moment.running));
         self.waiting.set(whole(moment.waiting));
         self.processes.set(whole(moment.processes));
+        for (kind, count) in moment.warm {
+            self.warm.get_or_create(&KindLabel { kind }).set(whole(count));
+        }
         for (transport, count) in moment.sessions {
             self.sessions.get_or_create(&TransportLabel { transport }).set(whole(count));
         }

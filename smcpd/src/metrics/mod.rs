@@ -155,7 +155,7 @@ mod tests {
 
     fn finished(tool: &str, ok: bool, total: Duration) -> Finished<'_> {
         let outcome = if ok { OK } else { "plugin_error" };
-        Finished { plugin: Some("a"), tool, outcome, queued: None, total }
+        Finished { plugin: Some("a"), tool, outcome, queued: None, start: None, total }
     }
 
     #[test]

@@ -66,7 +66,7 @@ use updated::{Versions, Wanted};
 use crate::auth::Caller;
 use crate::catalog::{Catalog, CatalogHandle, Fields, List};
 use crate::config::Current;
-use crate::executor::{Executor, LaneCounts};
+use crate::executor::{Executor, LaneCounts, WarmState};
 use crate::letta::Letta;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
@@ -185,6 +185,11 @@ impl Service {
     /// Lanes in which anything runs or waits.
     pub(crate) fn lanes(&self) -> Vec<LaneCounts> {
         self.executor.lanes()
+    }
+
+    /// What is kept ready for a plugin; nothing where it was not called lately.
+    pub(crate) fn warm_state(&self, plugin: &str) -> Option<WarmState> {
+        self.executor.warm_state(plugin)
     }
 
     /// The calls of this moment.

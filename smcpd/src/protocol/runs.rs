@@ -16,7 +16,7 @@ use super::voice::Voice;
 use super::{Peer, Service};
 use crate::catalog::{self, CallContext, ErrorCode, Kind, Plugin, Progress, Tool, ToolOutput};
 use crate::events::{self, Field};
-use crate::executor::{Live, Sign, Spilled};
+use crate::executor::{Live, Sign, Spilled, Start};
 use crate::metrics::{self, Finished};
 
 impl Service {
@@ -163,7 +163,9 @@ impl Unfinished<'_> {
         let outcome = error.map_or(metrics::OK, ErrorCode::as_str);
         let total = now.duration_since(self.started);
         let queued = self.live.started().map(|turn| turn.saturating_duration_since(self.started));
-        let finished = Finished { plugin: tool.plugin_name(), tool: tool.id(), outcome, queued, total };
+        let start = self.live.how().map(Start::as_str);
+        let finished =
+            Finished { plugin: tool.plugin_name(), tool: tool.id(), outcome, queued, start, total };
         service.metrics.call_finished(&finished, now);
         service
             .event(kind(error), self.peer)

@@ -58,10 +58,12 @@ impl Service {
         let (plugins, counts, sessions) =
             (catalog.plugin_counts(), self.executor.counts(), self.sessions.all());
         let of = |transport| sessions.iter().filter(|session| session.transport() == transport).count();
+        let (parents, spares) = self.executor.warm_counts();
         self.metrics.render(&Moment {
             running: counts.running,
             waiting: counts.waiting,
             processes: self.executor.processes(),
+            warm: [("parent", parents), ("spare", spares)],
             sessions: [
                 ("http", of(Transport::Http)),
                 ("sse", of(Transport::Sse)),

@@ -18,6 +18,10 @@ says() { property StatusText | grep "^$1"; }
 soon "the status is a line for people" says "8 tools from 2 plugins, 0 calls running"
 is "a call over the socket" "$(smcpctl call demo_text.echo message=hi | jq -r .message)" hi
 is "a call over HTTP" "$(ask tools/call '{"name": "demo_text__echo", "arguments": {"message": "hi"}}' | jq -r .result.structuredContent.message)" hi
+has_spare() { smcpctl plugin show demo_text | grep 'its parent is up, and a spare' >/dev/null; }
+soon "under its hardening a spare waits" has_spare
+is "a call takes it" "$(smcpctl call demo_text.echo message=warm | jq -r .message)" warm
+is "and leaves none of it" "$(journalctl -u smcpd -o cat --no-pager -p warning | wc -l)" 0
 is "it has the three sockets" "$(tr '\0' '\n' <"/proc/$(property MainPID)/environ" | sed -n 's/^LISTEN_FDNAMES=//p' | tr : '\n' | sort | on_one_line)" "call control http"
 is "its processes are bounded" "$(property TasksMax)" 1024
 

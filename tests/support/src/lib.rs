@@ -16,7 +16,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 pub use http::{Connection, Reply};
-pub use processes::{descendants, descriptors, is_alive, marked, resident_kib};
+pub use processes::{descendants, descriptors, is_alive, marked, resident_kib, working};
 use serde_json::{Value, json};
 pub use sse::{Event, Stream};
 use tempfile::TempDir;

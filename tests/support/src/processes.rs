@@ -34,6 +34,18 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     found
 }
 
+/// What warm workers have in their environment until they get a call.
+const PLACEHOLDER: [u8; 64] = [b'.'; 64];
+
+/// Every process below `pid` that is at work: not those that wait for a call.
+pub fn working(pid: u32) -> Vec<u32> {
+    let waits = |pid: &u32| {
+        fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|environ| environ.windows(PLACEHOLDER.len()).any(|found| found == PLACEHOLDER))
+    };
+    descendants(pid).into_iter().filter(|pid| !waits(pid)).collect()
+}
+
 /// Every living process that has `NAME=VALUE` in its environment.
 pub fn marked(variable: &str) -> Vec<u32> {
     let has = |pid: &u32| {

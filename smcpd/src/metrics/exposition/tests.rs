@@ -50,7 +50,7 @@ fn base(parsed: &Parsed, name: &str) -> Option<String> {
 
 fn call<'a>(plugin: &'a str, tool: &'a str, outcome: &'static str) -> Finished<'a> {
     let (queued, total) = (Some(Duration::from_millis(20)), Duration::from_millis(120));
-    Finished { plugin: Some(plugin), tool, outcome, queued, total }
+    Finished { plugin: Some(plugin), tool, outcome, queued, start: queued.map(|_| "cold"), total }
 }
 
 fn moment() -> Moment {
@@ -67,7 +67,7 @@ fn what_is_counted_is_read_back() {
     let exposition = Exposition::new();
     exposition.call_finished(&call("a", "a.b", "ok"));
     exposition.call_finished(&call("a", "a.b", "ok"));
-    exposition.call_finished(&Finished { queued: None, ..call("a", "a.c", "queue_full") });
+    exposition.call_finished(&Finished { queued: None, start: None, ..call("a", "a.c", "queue_full") });
     exposition.refused(Reason::KeyWrong);
     exposition.rescanned(Rescan::Changed);
     exposition.lines_dropped(7);

@@ -1,0 +1,142 @@
+//! Starts processes, and knows which of the daemon's children are somebody's.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use rustix::process::{Pid, Signal, getpid, kill_process_group, set_child_subreaper};
+
+use super::{descendants, launch, orphans};
+
+/// Starts programs, and knows which children are not to be reaped by whoever finds them dead.
+#[derive(Debug)]
+pub(super) struct Spawner {
+    known: Mutex<Known>,
+    /// Held for reading from the fork until the child is noted, and for writing while strangers are reaped.
+    starting: RwLock<()>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Leaders of calls.
+    leaders: HashSet<Pid>,
+    /// Those that wait for a call.
+    kept: HashSet<Pid>,
+}
+
+/// What a child is started with.
+pub(super) struct Program<'a, E> {
+    pub(super) program: &'a Path,
+    pub(super) argv: &'a [OsString],
+    pub(super) environment: E,
+    pub(super) directory: &'a Path,
+    pub(super) stdin: Stdio,
+    pub(super) stdout: Stdio,
+    pub(super) stderr: Stdio,
+}
+
+impl Spawner {
+    pub(super) fn new() -> io::Result<Self> {
+        set_child_subreaper(Some(getpid()))?;
+        Ok(Self { known: Mutex::default(), starting: RwLock::default() })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The programs that run.
+    pub(super) fn count(&self) -> usize {
+        self.known().leaders.len()
+    }
+
+    /// Starts a program as the leader of a group of its own, and notes it in `note`.
+    ///
+    /// This runs on a worker thread of the runtime, which lives as long as the daemon: the launcher ties the
+    /// child's life to it.
+    fn start<'a>(
+        &self,
+        program: Program<'_, impl Iterator<Item = &'a (OsString, OsString)>>,
+        note: fn(&mut Known) -> &mut HashSet<Pid>,
+    ) -> io::Result<Child> {
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg0("smcpd")
+            .arg(launch::SUBCOMMAND)
+            .arg(std::process::id().to_string())
+            .arg(program.program)
+            .args(program.argv)
+            .env_clear()
+            .envs(program.environment.map(|(name, value)| (name, value)))
+            .current_dir(program.directory)
+            .stdin(program.stdin)
+            .stdout(program.stdout)
+            .stderr(program.stderr)
+            .process_group(0);
+        let _noting = self.starting.read().unwrap_or_else(PoisonError::into_inner);
+        let child = command.spawn()?;
+        note(&mut self.known()).insert(Pid::from_child(&child));
+        Ok(child)
+    }
+
+    /// Starts a program that is a call.
+    pub(super) fn start_leader<'a>(
+        &self,
+        program: Program<'_, impl Iterator<Item = &'a (OsString, OsString)>>,
+    ) -> io::Result<Child> {
+        self.start(program, |known| &mut known.leaders)
+    }
+
+    /// The leader was reaped.
+    pub(super) fn forget(&self, pid: Pid) {
+        self.known().leaders.remove(&pid);
+    }
+
+    /// Starts a program that is no call; [`Spawner::end_kept`] ends it.
+    pub(super) fn keep_started<'a>(
+        &self,
+        program: Program<'_, impl Iterator<Item = &'a (OsString, OsString)>>,
+    ) -> io::Result<Pid> {
+        Ok(Pid::from_child(&self.start(program, |known| &mut known.kept)?))
+    }
+
+    /// Notes a process that came to us as a child and leads its own group; returns whether it is one.
+    pub(super) fn keep(&self, pid: Pid) -> bool {
+        // Nobody is reaped meanwhile, so that the number stays its own.
+        let _noting = self.starting.read().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
+        let ours = !known.leaders.contains(&pid) && descendants::leads_a_group_of(pid, getpid());
+        ours && known.kept.insert(pid)
+    }
+
+    /// Makes a kept process the leader of a call.
+    pub(super) fn promote(&self, pid: Pid) {
+        let mut known = self.known();
+        known.kept.remove(&pid);
+        known.leaders.insert(pid);
+    }
+
+    /// Kills a kept process with its group, and leaves it to be reaped.
+    pub(super) fn end_kept(&self, pid: Pid) {
+        // A group whose every member is gone is as good as killed.
+        let _gone = kill_process_group(pid, Signal::KILL);
+        self.known().kept.remove(&pid);
+    }
+
+    /// Reaps dead children that nobody knows.
+    pub(super) fn reap_strangers(&self) {
+        let _none_starting = self.starting.write().unwrap_or_else(PoisonError::into_inner);
+        for child in orphans::children() {
+            let known = self.known();
+            let stranger = !known.leaders.contains(&child) && !known.kept.contains(&child);
+            drop(known);
+            if stranger {
+                orphans::reap_one(child);
+            }
+        }
+    }
+}

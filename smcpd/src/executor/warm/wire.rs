@@ -1,0 +1,186 @@
+//! What the daemon, a parent and its children say to each other; plain bytes in, plain bytes out.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A longer line from a child is none of ours.
+pub(super) const LINE: usize = 1 << 20;
+
+/// Which kind of child a parent is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Runs the plugin's code ahead, and waits where it looks at what belongs to a call.
+    Spare,
+    /// Takes its call at once.
+    Fork,
+}
+
+impl Kind {
+    pub(super) fn request(self) -> [u8; 1] {
+        match self {
+            Self::Spare => *b"S",
+            Self::Fork => *b"F",
+        }
+    }
+}
+
+/// What a parent is told at its start.
+#[derive(Debug, Serialize)]
+pub(super) struct Settings<'a> {
+    pub(super) script: &'a str,
+    pub(super) orig_argv: &'a [String],
+    pub(super) root: &'a str,
+    pub(super) preload: &'a [String],
+    /// Variables that come with a call.
+    pub(super) names: &'a [&'a str],
+}
+
+/// What a parent answers to its settings.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answer {
+    Ready(Ready),
+    /// It cannot run this plugin as a cold start would, and why.
+    Unfit(String),
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Ready {
+    pub(super) version: String,
+    pub(super) kib: u64,
+    /// What the operator might want to know: a module that could not be preloaded.
+    #[serde(default)]
+    pub(super) said: Vec<String>,
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// A line of a child.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Pid(i32),
+    Waiting(Waiting),
+    /// The plugin's code ended before it looked at its call.
+    Ended(Ended),
+    Refused(String),
+    /// From here on the plugin's code has its call.
+    Running,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Waiting {
+    pub(super) at: String,
+    pub(super) kib: u64,
+    pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Ended {
+    pub(super) status: i32,
+    pub(super) said: String,
+}
+
+/// Reads a line of a child, without its line feed; nothing where it is none.
+pub(super) fn said(line: &[u8]) -> Option<Said> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match word {
+        "pid" => rest.parse().ok().filter(|pid| *pid > 1).map(Said::Pid),
+        "waiting" => serde_json::from_str(rest).ok().map(Said::Waiting),
+        "ended" => serde_json::from_str(rest).ok().map(Said::Ended),
+        "refused" => Some(Said::Refused(rest.to_owned())),
+        "running" => Some(Said::Running),
+        _ => None,
+    }
+}
+
+/// Writes bytes with their length before them.
+pub(super) fn with_length(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).expect("our own texts are short");
+    [&length.to_le_bytes(), bytes].concat()
+}
+
+/// Writes a call: lengths and counts, then arguments, then variables, each ended by a NUL, which none of them holds.
+/// Nothing where it is too long for its header, or holds one after all.
+pub(super) fn call<'a>(
+    argv: &[OsString],
+    variables: impl Iterator<Item = (&'a OsStr, &'a OsStr)>,
+) -> Option<Vec<u8>> {
+    const HEADER: usize = 16;
+    let mut message = vec![0; HEADER];
+    let mut push = |parts: &[&[u8]]| {
+        let whole = parts.iter().all(|part| !part.contains(&0));
+        parts.iter().for_each(|part| message.extend_from_slice(part));
+        message.push(0);
+        whole
+    };
+    for argument in argv {
+        push(&[argument.as_bytes()]).then_some(())?;
+    }
+    let mut count = 0u32;
+    for (name, value) in variables {
+        push(&[name.as_bytes(), b"=", value.as_bytes()]).then_some(())?;
+        count += 1;
+    }
+    let length = u32::try_from(message.len() - HEADER).ok().filter(|length| *length <= 8 << 20)?;
+    let head = [length, u32::try_from(argv.len()).ok()?, count, 0];
+    for (at, number) in head.iter().enumerate() {
+        message[at * 4..][..4].copy_from_slice(&number.to_le_bytes());
+    }
+    Some(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_of_five_or_nothing() {
+        let waiting = Waiting { at: "argv".into(), kib: 7, files: vec!["/a b".into()] };
+        let ended = Ended { status: 3, said: "no".into() };
+        let cases = [
+            ("pid 12", Some(Said::Pid(12))),
+            ("pid 1", None),
+            ("pid -4", None),
+            ("pid", None),
+            ("pid x", None),
+            (r#"waiting {"at":"argv","kib":7,"files":["/a b"],"more":1}"#, Some(Said::Waiting(waiting))),
+            ("waiting", None),
+            ("waiting {}", None),
+            (r#"ended {"status":3,"said":"no"}"#, Some(Said::Ended(ended))),
+            ("refused not now", Some(Said::Refused("not now".into()))),
+            ("running", Some(Said::Running)),
+            ("", None),
+            ("hello", None),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(said(line.as_bytes()), expected, "{line}");
+        }
+        assert_eq!(said(b"\xff"), None);
+    }
+
+    #[test]
+    fn a_call_is_counted_and_ended_by_nul() {
+        let argv = ["say", "", "--text=é"].map(OsString::from);
+        let variables = [("A", "1"), ("B", "")].map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
+        let message = call(&argv, variables.into_iter()).unwrap();
+        let body = "say\0\0--text=é\0A=1\0B=\0".as_bytes();
+        let length = u8::try_from(body.len()).unwrap();
+        assert_eq!(message[..16], [length, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(&message[16..], body);
+        assert_eq!(call(&["a\0b".into()], std::iter::empty()), None);
+        assert_eq!(call(&["x".repeat(9 << 20).into()], std::iter::empty()), None);
+        assert_eq!(with_length(b"ab"), b"\x02\0\0\0ab");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_given_as_a_line_does_not_panic(line in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _any = said(&line);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+# spare: argv
+import sys
+
+sys.argv[0] = "name"
+print(sys.argv)

@@ -1,0 +1,5 @@
+# spare: argv
+import copy
+import sys
+
+print(copy.deepcopy({"a": sys.argv}))

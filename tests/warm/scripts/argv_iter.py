@@ -1,0 +1,5 @@
+# spare: argv
+import sys
+
+for number, word in enumerate(sys.argv):
+    print(number, word)

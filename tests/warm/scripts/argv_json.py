@@ -1,0 +1,5 @@
+# spare: argv
+import json
+import sys
+
+print(json.dumps({"argv": sys.argv}))

@@ -1,0 +1,6 @@
+# spare: argv
+from sys import argv
+import sys
+
+sys.argv = ["own"]
+print(argv[1:], sys.argv)

@@ -1,0 +1,5 @@
+# spare: argv
+import pickle
+import sys
+
+print(pickle.loads(pickle.dumps({"argv": sys.argv})))

@@ -1,0 +1,6 @@
+# spare: argv
+import sys
+
+words = alias = ["first"]
+words += sys.argv
+print(alias)

@@ -1,0 +1,4 @@
+# spare: argv
+import sys
+
+print(list(reversed(sys.argv)))

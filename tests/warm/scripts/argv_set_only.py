@@ -1,0 +1,5 @@
+# spare: ends
+import sys
+
+sys.argv = ["own", "words"]
+print(sys.argv)

@@ -1,0 +1,4 @@
+# spare: argv
+import sys
+
+print(sorted(sys.argv), max(sys.argv))

@@ -1,0 +1,5 @@
+# spare: argv
+import sys
+
+_, *rest = sys.argv
+print(rest)

@@ -1,0 +1,4 @@
+# spare: argv
+import sys
+
+print(2 * sys.argv)

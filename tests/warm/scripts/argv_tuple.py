@@ -1,0 +1,4 @@
+# spare: argv
+import sys
+
+print(tuple(sys.argv))

@@ -1,0 +1,5 @@
+# spare: argv
+import sys
+
+me, one, two = sys.argv
+print(one, two)

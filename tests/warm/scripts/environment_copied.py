@@ -1,0 +1,6 @@
+# spare: environment
+import os
+import sys
+
+BEFORE = os.environ.copy()
+print(BEFORE, sys.argv)

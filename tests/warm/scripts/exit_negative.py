@@ -1,0 +1,4 @@
+# spare: argv
+import sys
+
+sys.exit(-len(sys.argv))

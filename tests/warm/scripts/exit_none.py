@@ -1,0 +1,5 @@
+# spare: argv
+import sys
+
+print(len(sys.argv))
+sys.exit()

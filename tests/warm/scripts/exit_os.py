@@ -1,0 +1,6 @@
+# spare: argv
+import os
+import sys
+
+sys.stdout.write("lost in a buffer")
+os._exit(len(sys.argv))

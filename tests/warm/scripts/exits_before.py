@@ -1,0 +1,5 @@
+# spare: ends
+import sys
+
+print("not today", file=sys.stderr)
+sys.exit(4)

@@ -1,0 +1,5 @@
+# spare: argv
+import sys
+
+print(sys.argv)
+raise KeyboardInterrupt

@@ -1,0 +1,5 @@
+# spare: blocks
+import sys
+
+print("x" * (1 << 17))
+print(sys.argv)

@@ -1,0 +1,2 @@
+# spare: ends
+print("no arguments wanted")

@@ -1,0 +1,4 @@
+# spare: argv
+import sys
+
+exec("x = = %d" % len(sys.argv))

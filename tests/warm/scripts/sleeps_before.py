@@ -1,0 +1,6 @@
+# spare: blocks
+import sys
+import time
+
+time.sleep(1.5)
+print(sys.argv)

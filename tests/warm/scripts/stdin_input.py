@@ -1,0 +1,5 @@
+# spare: event builtins.input
+# stdin: a line
+import sys
+
+print(input("name? "), sys.argv)

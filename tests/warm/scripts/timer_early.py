@@ -1,0 +1,8 @@
+# spare: event
+import signal
+import sys
+
+signal.signal(signal.SIGALRM, lambda *_: sys.exit(5))
+signal.setitimer(signal.ITIMER_REAL, 0.05)
+print(len(sys.argv))
+signal.pause()

@@ -1,0 +1,6 @@
+# spare: argv
+import sys
+
+if sys.argv is "x":
+    pass
+print("\d", sys.argv[1:])
