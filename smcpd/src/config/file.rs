@@ -220,6 +220,7 @@ pub(super) struct Plugin {
     pub(super) python: Option<PathBuf>,
     pub(super) env: BTreeMap<String, String>,
     pub(super) warm: Option<WarmMode>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) preload: Vec<String>,
 }
 
