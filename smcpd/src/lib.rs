@@ -6,7 +6,7 @@
 //!
 //! | rank | modules |
 //! |---|---|
-//! | 5 | `daemon` |
+//! | 5 | `daemon`, `bench` |
 //! | 4 | `transport`, `control` |
 //! | 3 | `protocol` |
 //! | 2 | `catalog` |
@@ -18,6 +18,9 @@
 mod activation;
 mod audit;
 mod auth;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod catalog;
 mod config;
 mod control;

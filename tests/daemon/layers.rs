@@ -5,8 +5,9 @@ use std::path::Path;
 
 use smcp_test_support::root;
 
-const RANKS: [(&str, u32); 22] = [
+const RANKS: [(&str, u32); 23] = [
     ("daemon", 5),
+    ("bench", 5),
     ("transport", 4),
     ("control", 4),
     ("protocol", 3),

@@ -41,6 +41,8 @@ mod plugin_file;
 mod printed;
 mod progress;
 mod prompt;
+#[cfg(feature = "bench")]
+pub(crate) mod pure;
 mod python;
 mod round_trip;
 mod scan;

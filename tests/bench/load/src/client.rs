@@ -1,0 +1,136 @@
+//! One kept-alive HTTP connection, and the events of a body.
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::Failure;
+
+/// A connection that is opened when it is needed.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    authority: String,
+    sender: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Connection {
+    pub(crate) fn to(url: &Uri) -> Result<Self, Failure> {
+        let authority = url.authority().ok_or("a URL needs a host and a port")?.as_str().to_owned();
+        Ok(Self { authority, sender: None })
+    }
+
+    async fn sender(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, Failure> {
+        let usable = match &mut self.sender {
+            Some(sender) => sender.ready().await.is_ok(),
+            None => false,
+        };
+        if !usable {
+            let stream = TcpStream::connect(&self.authority).await?;
+            stream.set_nodelay(true)?;
+            let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            tokio::spawn(connection);
+            self.sender = Some(sender);
+        }
+        self.sender.as_mut().ok_or_else(|| "no connection".into())
+    }
+
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse()?;
+        *request.headers_mut() = headers.clone();
+        request.headers_mut().insert(HOST, HeaderValue::from_str(&self.authority)?);
+        Ok(self.sender().await?.send_request(request).await?)
+    }
+
+    /// Sends a message and returns the status, the headers and the whole body of the answer.
+    pub(crate) async fn post(
+        &mut self,
+        path: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<(Response<()>, Bytes), Failure> {
+        let (head, body) = self.send(Method::POST, path, headers, body).await?.into_parts();
+        Ok((Response::from_parts(head, ()), body.collect().await?.to_bytes()))
+    }
+}
+
+/// What every message of MCP is sent with.
+pub(crate) fn headers(more: &[(&'static str, &str)]) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+    for (name, value) in more {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value)?);
+    }
+    Ok(headers)
+}
+
+/// The `data` of each event, from what has come of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct Events(BytesMut);
+
+impl Events {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Returns the next whole event that has data.
+    pub(crate) fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let (end, gap) = end_of_event(&self.0)?;
+            let event = self.0.split_to(end);
+            self.0.advance(gap);
+            let lines = event.as_ref().split(|byte: &u8| *byte == b'\n');
+            let data: Vec<&[u8]> = lines.filter_map(|line| line.strip_prefix(b"data:")).collect();
+            if !data.is_empty() {
+                let trimmed: Vec<&[u8]> = data.iter().map(|line| line.trim_ascii()).collect();
+                return Some(trimmed.join(&b'\n'));
+            }
+        }
+    }
+}
+
+/// Where the first event ends, and how long the gap behind it is.
+fn end_of_event(bytes: &[u8]) -> Option<(usize, usize)> {
+    let find = |gap: &[u8]| bytes.windows(gap.len()).position(|window| window == gap);
+    let lines = find(b"\n\n").map(|at| (at, 2));
+    let wide = find(b"\r\n\r\n").map(|at| (at, 4));
+    match (lines, wide) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_out_whole_whatever_the_chunks_and_the_line_ends() {
+        let stream =
+            b": hello\n\nevent: endpoint\ndata: /m\n\nid: 1\r\nevent: message\r\ndata: {\r\ndata: }\r\n\r\n";
+        for size in 1..stream.len() {
+            let mut events = Events::default();
+            let mut seen = Vec::new();
+            for chunk in stream.chunks(size) {
+                events.add(chunk);
+                while let Some(event) = events.next() {
+                    seen.push(String::from_utf8(event).expect("it is text"));
+                }
+            }
+            assert_eq!(seen, ["/m", "{\n}"], "in chunks of {size}");
+        }
+    }
+}
