@@ -92,7 +92,7 @@ impl Stage<'_> {
         ] {
             text = numbers(&text, before, word);
         }
-        let line = |line: &str| calls(&interpreter(&digest(&milliseconds(&times(line)))));
+        let line = |line: &str| waiting(&calls(&interpreter(&digest(&milliseconds(&times(line))))));
         text.split_inclusive('\n').map(line).collect()
     }
 }
@@ -161,6 +161,14 @@ fn interpreter(line: &str) -> String {
     match line.split([' ', '\t', '"']).find(is_python) {
         Some(found) => line.replace(found.trim_end(), "/usr/bin/python3"),
         None => line.to_owned(),
+    }
+}
+
+/// How much is ready for a plugin is a matter of the moment.
+fn waiting(line: &str) -> String {
+    match line.starts_with("warm\tspare") {
+        true => "warm\tspare: its parent is up, and a spare\n".to_owned(),
+        false => line.to_owned(),
     }
 }
 
