@@ -16,10 +16,20 @@ def control(verb, units, timeout, variables):
         return
     if not shutil.which("systemctl"):
         raise Trouble(f"cannot {verb} {', '.join(units)}: there is no `systemctl` here")
-    must(
-        ("systemctl", "--no-ask-password", verb, "--", *units), timeout, f"cannot {verb} {', '.join(units)}",
-        variables=variables,
-    )
+    ask = ("systemctl", "--no-ask-password")
+
+    def tell():
+        must((*ask, verb, "--", *units), timeout, f"cannot {verb} {', '.join(units)}", variables=variables)
+
+    try:
+        tell()
+    except Trouble as error:
+        # systemd starts no unit that was started often in a short time, as a release is that does not come up. What ran
+        # before has to come back all the same.
+        if verb != "restart" or "reset-failed" not in str(error):
+            raise
+        must((*ask, "reset-failed", "--", *units), timeout, f"{error}; and then", variables=variables)
+        tell()
 
 
 def parse(text):

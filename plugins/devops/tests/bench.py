@@ -50,7 +50,12 @@ SYSTEMCTL = """#!/bin/sh
 # Keeps what it was asked to do; `show` answers from a file.
 case $1 in
 show) cat "$HOST/show" 2>/dev/null || printf 'LoadState=loaded\\nActiveState=active\\nSubState=running\\nMainPID=42\\nNRestarts=0\\n' ;;
-*) echo "$*" >>"$HOST/systemctl"; [ ! -e "$HOST/systemctl-fails" ] || { echo "no such unit"; exit 5; } ;;
+*) echo "$*" >>"$HOST/systemctl"
+   case "$*" in
+   *reset-failed*) rm -f "$HOST/too-often" ;;
+   *) [ ! -e "$HOST/too-often" ] || { echo 'started too often; to force a start use "systemctl reset-failed"'; exit 1; } ;;
+   esac
+   [ ! -e "$HOST/systemctl-fails" ] || { echo "no such unit"; exit 5; } ;;
 esac
 """
 

@@ -111,6 +111,14 @@ class Deploy(OnHost):
         self.assertIn("no such unit", answer["problem"])
         self.assertEqual(self.host.runs(), "one")
 
+    def test_a_unit_that_was_started_too_often_is_started_all_the_same(self):
+        self.host.configure(units=[UNIT])
+        self.host.write("one")
+        (self.host.home / "too-often").touch()
+        self.assertEqual(self.host.deploy()["outcome"], "deployed")
+        restart, reset = f"--no-ask-password restart -- {UNIT}", f"--no-ask-password reset-failed -- {UNIT}"
+        self.assertEqual(self.host.asked(), [restart, reset, restart])
+
     def test_a_first_release_that_fails_leaves_none(self):
         self.host.configure(units=[UNIT], health={"command": ["false"], "retries": 0})
         self.host.write("one")
