@@ -125,14 +125,7 @@ fn a_background_child_of_a_normal_exit_survives_and_is_reaped() {
 #[test]
 fn nothing_outlives_a_daemon_that_is_killed_outright() {
     let mut daemon = smcpd().plugins(&["worker"]).start();
-    let mut connection = daemon.connect();
-    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "worker.sleep", "arguments": {"seconds": 60}}});
-    connection.write(
-        "POST",
-        "/messages/",
-        &[("Content-Type", "application/json")],
-        call.to_string().as_bytes(),
-    );
+    let _connection = daemon.begin("worker.sleep", json!({"seconds": 60}));
     let pid = until("the plugin runs", || working(daemon.pid()).first().copied());
     daemon.signal(rustix::process::Signal::KILL);
     daemon.ended();

@@ -43,13 +43,7 @@ fn one(daemon: &Daemon, dice: &mut Dice, number: usize) {
         ),
         // The client goes away, early or late.
         6 | 7 => {
-            let mut connection = daemon.connect();
-            connection.write(
-                "POST",
-                "/messages/",
-                &[("Content-Type", "application/json")],
-                stubborn().to_string().as_bytes(),
-            );
+            let _connection = daemon.begin("orphans.stubborn", json!({"pidfile": pids}));
             std::thread::sleep(std::time::Duration::from_millis(dice.roll(120)));
         }
         // It is cancelled on its stream.

@@ -92,15 +92,7 @@ fn a_plugin_that_changed_while_nobody_watched_is_told_of_once() {
 #[test]
 fn a_call_whose_client_goes_away_is_an_event_and_counted() {
     let daemon = smcpd().plugins(&["worker"]).start();
-    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
-        "params": {"name": "worker.sleep", "arguments": {"seconds": 60}}});
-    let mut connection = daemon.connect();
-    connection.write(
-        "POST",
-        "/messages/",
-        &[("Content-Type", "application/json")],
-        call.to_string().as_bytes(),
-    );
+    let connection = daemon.begin("worker.sleep", json!({"seconds": 60}));
     until("the call runs", || (daemon.get("/health", &[]).json()["calls"]["running"] == 1).then_some(()));
     drop(connection);
     until("the call is logged", || daemon.log().contains("\"call-cancelled\"").then_some(()));

@@ -9,15 +9,7 @@ use smcp_test_support::{Daemon, until, working};
 use crate::smcpd;
 
 fn begin_sleep(daemon: &Daemon, seconds: f64) -> smcp_test_support::Connection {
-    let arguments = json!({"seconds": seconds, "ignore_term": true});
-    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "worker.sleep", "arguments": arguments}});
-    let mut connection = daemon.connect();
-    connection.write(
-        "POST",
-        "/messages/",
-        &[("Content-Type", "application/json")],
-        call.to_string().as_bytes(),
-    );
+    let connection = daemon.begin("worker.sleep", json!({"seconds": seconds, "ignore_term": true}));
     until("the call runs", || (daemon.get("/health", &[]).json()["calls"]["running"] == 1).then_some(()));
     connection
 }

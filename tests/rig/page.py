@@ -97,7 +97,7 @@ class Page:
         expected, began = self.output(), time.monotonic()
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", "\n".join(words)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, cwd="/root",
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, cwd=os.environ["HOME"],
         )
         found = done.stdout.decode(errors="replace").splitlines()
         if done.returncode:

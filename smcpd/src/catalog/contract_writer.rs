@@ -20,7 +20,7 @@ pub(crate) fn contract(name: &str, description: &Description) -> Value {
     plugin.put("env", (!variables.is_empty()).then_some(variables));
     plugin.put("timeout", description.timeout);
     plugin.put("concurrency", description.concurrency);
-    plugin.put("warm", description.warm.map(warm));
+    plugin.put("warm", description.warm.map(WarmMode::as_str));
     let preload = &description.preload;
     plugin.put("preload", (!preload.is_empty()).then(|| preload.clone()));
     plugin.0.extend(description.plugin_extra.clone());
@@ -36,15 +36,6 @@ pub(crate) fn contract(name: &str, description: &Description) -> Value {
     offers::put(&mut contract, &description.offers);
     contract.0.extend(description.extra.clone());
     Value::Object(contract.0)
-}
-
-/// What the operator alone may ask for is no word of a contract.
-fn warm(mode: WarmMode) -> &'static str {
-    match mode {
-        WarmMode::Off => "off",
-        WarmMode::Fork => "fork",
-        WarmMode::Spare | WarmMode::Always => "spare",
-    }
 }
 
 #[derive(Default)]

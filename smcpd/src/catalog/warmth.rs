@@ -69,14 +69,11 @@ impl Warmth {
         self.warm.as_ref().ok().filter(|_| self.mode == WarmMode::Always)
     }
 
-    /// `spare`, `fork` or `off`, and why it is off.
+    /// Its mode, and why it is off.
     pub(crate) fn shown(&self) -> (&'static str, Option<&str>) {
-        match (&self.warm, self.mode) {
-            (Err(reason), _) => ("off", Some(reason)),
-            (Ok(_), WarmMode::Off) => ("off", None),
-            (Ok(_), WarmMode::Fork) => ("fork", None),
-            (Ok(_), WarmMode::Spare) => ("spare", None),
-            (Ok(_), WarmMode::Always) => ("always", None),
+        match &self.warm {
+            Err(reason) => (WarmMode::Off.as_str(), Some(reason)),
+            Ok(_) => (self.mode.as_str(), None),
         }
     }
 }

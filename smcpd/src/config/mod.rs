@@ -178,6 +178,18 @@ pub(crate) enum WarmMode {
     Always,
 }
 
+impl WarmMode {
+    /// As it is written.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Fork => "fork",
+            Self::Spare => "spare",
+            Self::Always => "always",
+        }
+    }
+}
+
 /// Which calls may overlap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

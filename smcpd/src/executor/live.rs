@@ -53,8 +53,7 @@ impl Live {
     }
 
     pub(super) fn came(&self, how: Start) {
-        // One that died before it took the call has another in its place; the first counts.
-        let _first = self.how.set(how);
+        let _once = self.how.set(how);
     }
 
     pub(super) fn start(&self) {

@@ -257,8 +257,7 @@ impl Executor {
                 _ = sweep.tick() => {}
             }
             for warm in self.workers.sweep() {
-                let (workers, ending) = (Arc::clone(&self.workers), self.ending.clone());
-                self.tasks.spawn(async move { workers.stock(&warm, &ending).await });
+                self.stock(warm);
             }
         }
         self.workers.clear();
@@ -266,11 +265,13 @@ impl Executor {
 
     /// Makes a plugin warm before its first call.
     pub(crate) fn warm_up(&self, warm: Arc<Warm>) {
+        self.workers.expect(&warm);
+        self.stock(warm);
+    }
+
+    fn stock(&self, warm: Arc<Warm>) {
         let (workers, ending) = (Arc::clone(&self.workers), self.ending.clone());
-        self.tasks.spawn(async move {
-            workers.expect(&warm);
-            workers.stock(&warm, &ending).await;
-        });
+        self.tasks.spawn(async move { workers.stock(&warm, &ending).await });
     }
 
     /// What is kept of a plugin; nothing where it was not called lately.

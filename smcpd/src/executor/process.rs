@@ -101,33 +101,32 @@ async fn start<'a>(
 pub(super) async fn run(
     spawner: &Spawner,
     workers: &Workers,
-    mut invocation: Invocation,
+    invocation: Invocation,
     live: &Live,
     cancel: &CancellationToken,
     ending: &CancellationToken,
     grace: Duration,
 ) -> io::Result<Outcome> {
-    let mut started = start(spawner, workers, &invocation).await?;
-    loop {
-        live.came(started.how);
-        let outcome = see_through(&mut started, &invocation, live, cancel, ending, grace).await?;
-        let Some(taken) = &mut started.taken else { return Ok(outcome) };
-        let by_itself = matches!(outcome.end, End::Exited(_) | End::Signaled(_));
-        if !by_itself || taken.ran().await {
-            return Ok(outcome);
-        }
-        // The process died before any of the plugin's code had the call: nothing happened yet.
+    let Started { leader, taken, how } = start(spawner, workers, &invocation).await?;
+    live.came(how);
+    let outcome = see_through(leader, &invocation, live, cancel, ending, grace).await?;
+    if let Some(mut taken) = taken
+        && matches!(outcome.end, End::Exited(_) | End::Signaled(_))
+        && !taken.ran().await
+    {
+        // It died before any of the plugin's code had the call: nothing happened yet.
         tracing::warn!(
             call = invocation.call,
             "a warm worker died before it took a call; it is started cold"
         );
-        invocation.warm = None;
-        started = Started { leader: spawn(spawner, &invocation)?, taken: None, how: Start::Cold };
+        let leader = spawn(spawner, &invocation)?;
+        return see_through(leader, &invocation, live, cancel, ending, grace).await;
     }
+    Ok(outcome)
 }
 
 async fn see_through(
-    started: &mut Started<'_>,
+    mut leader: Leader<'_>,
     invocation: &Invocation,
     live: &Live,
     cancel: &CancellationToken,
@@ -135,7 +134,6 @@ async fn see_through(
     grace: Duration,
 ) -> io::Result<Outcome> {
     let began = Instant::now();
-    let leader = &mut started.leader;
     let exited = watch(pidfd_open(leader.pid, PidfdFlags::empty())?)?;
     let pipes = leader.pipes.take().expect("the pipes are taken once");
     let mut reader = Reader::new(&pipes, invocation, live)?;
@@ -159,7 +157,7 @@ async fn see_through(
         }
     };
     if end.is_some() {
-        end_all(leader, &invocation.call, &mut reader, &exited, grace).await;
+        end_all(&leader, &invocation.call, &mut reader, &exited, grace).await;
     } else {
         drain(&mut reader).await;
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustix::process::{Pid, Signal, getpid, kill_process_group, set_child_subreaper};
 
@@ -96,35 +96,22 @@ impl Spawner {
         self.known().leaders.remove(&pid);
     }
 
-    /// Starts a program that is no call; [`Spawner::end_kept`] ends it.
+    /// Starts a program that is no call.
     pub(super) fn keep_started<'a>(
-        &self,
+        self: &Arc<Self>,
         program: Program<'_, impl Iterator<Item = &'a (OsString, OsString)>>,
-    ) -> io::Result<Pid> {
-        Ok(Pid::from_child(&self.start(program, |known| &mut known.kept)?))
+    ) -> io::Result<Kept> {
+        let child = self.start(program, |known| &mut known.kept)?;
+        Ok(Kept { pid: Pid::from_child(&child), spawner: Arc::clone(self) })
     }
 
-    /// Notes a process that came to us as a child and leads its own group; returns whether it is one.
-    pub(super) fn keep(&self, pid: Pid) -> bool {
+    /// Keeps a process that came to us as a child and leads its own group; nothing where it is none.
+    pub(super) fn keep(self: &Arc<Self>, pid: Pid) -> Option<Kept> {
         // Nobody is reaped meanwhile, so that the number stays its own.
         let _noting = self.starting.read().unwrap_or_else(PoisonError::into_inner);
         let mut known = self.known();
         let ours = !known.leaders.contains(&pid) && descendants::leads_a_group_of(pid, getpid());
-        ours && known.kept.insert(pid)
-    }
-
-    /// Makes a kept process the leader of a call.
-    pub(super) fn promote(&self, pid: Pid) {
-        let mut known = self.known();
-        known.kept.remove(&pid);
-        known.leaders.insert(pid);
-    }
-
-    /// Kills a kept process with its group, and leaves it to be reaped.
-    pub(super) fn end_kept(&self, pid: Pid) {
-        // A group whose every member is gone is as good as killed.
-        let _gone = kill_process_group(pid, Signal::KILL);
-        self.known().kept.remove(&pid);
+        (ours && known.kept.insert(pid)).then(|| Kept { pid, spawner: Arc::clone(self) })
     }
 
     /// Reaps dead children that nobody knows.
@@ -137,6 +124,39 @@ impl Spawner {
             if stranger {
                 orphans::reap_one(child);
             }
+        }
+    }
+}
+
+/// A process that is no call yet. Dropping it kills it with its group, and leaves it to be reaped.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pid: Pid,
+    spawner: Arc<Spawner>,
+}
+
+impl Kept {
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Makes it the leader of a call.
+    pub(super) fn promote(self) -> Pid {
+        let mut known = self.spawner.known();
+        known.kept.remove(&self.pid);
+        known.leaders.insert(self.pid);
+        drop(known);
+        self.pid
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let mut known = self.spawner.known();
+        if known.kept.contains(&self.pid) {
+            // A group whose every member is gone is as good as killed.
+            let _gone = kill_process_group(self.pid, Signal::KILL);
+            known.kept.remove(&self.pid);
         }
     }
 }

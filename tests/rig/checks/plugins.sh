@@ -3,7 +3,7 @@
 . /rig/lib.sh
 
 mkdir -p /srv/source
-cp smcp_*.deb /root/
+cp smcp_*.deb "$HOME"/
 # Another host, as far as the service's filter of addresses goes.
 ip address add 192.0.2.10/22 dev lo
 cat >letta.py <<'P'

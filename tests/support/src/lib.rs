@@ -339,6 +339,15 @@ impl Daemon {
         answer["result"].clone()
     }
 
+    /// Begins a call in direct mode, and leaves its answer to whoever reads the connection.
+    pub fn begin(&self, tool: &str, arguments: Value) -> Connection {
+        let params = json!({"name": tool, "arguments": arguments});
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+        let mut connection = self.connect();
+        connection.write("POST", "/messages/", &[("Content-Type", "application/json")], call.as_bytes());
+        connection
+    }
+
     /// Opens a session of Streamable HTTP in `revision` and returns its id.
     pub fn initialize(&self, revision: &str) -> String {
         let params = json!({

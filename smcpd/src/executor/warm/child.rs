@@ -10,16 +10,14 @@ use rustix::process::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::UnixStream;
 
-use super::super::spawner::Spawner;
+use super::super::spawner::{Kept, Spawner};
 use super::wire::{self, LINE, Said};
 
 /// A process that has not got its call yet. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Child {
     channel: Channel,
-    pid: Pid,
-    spawner: Arc<Spawner>,
-    kept: bool,
+    process: Kept,
 }
 
 /// A process that has its call, and what it says until the plugin's code has it too.
@@ -55,10 +53,8 @@ impl Child {
     pub(super) async fn meet(mut channel: Channel, spawner: &Arc<Spawner>) -> io::Result<Self> {
         let Said::Pid(pid) = channel.said().await? else { return Err(io::ErrorKind::InvalidData.into()) };
         let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
-        if !spawner.keep(pid) {
-            return Err(io::Error::other("a child is not ours"));
-        }
-        Ok(Self { channel, pid, spawner: Arc::clone(spawner), kept: true })
+        let process = spawner.keep(pid).ok_or_else(|| io::Error::other("a child is not ours"))?;
+        Ok(Self { channel, process })
     }
 
     pub(super) async fn said(&mut self) -> io::Result<Said> {
@@ -77,20 +73,7 @@ impl Child {
         let sent = send(socket, &message, &descriptors).await?;
         // A child that is gone by now never had the whole of it.
         socket.write_all(&message[sent..]).await?;
-        self.kept = false;
-        self.spawner.promote(self.pid);
-        let channel = Channel::new(
-            std::mem::replace(&mut self.channel, Channel::new(UnixStream::pair()?.0)).0.into_inner(),
-        );
-        Ok(Taken { pid: self.pid, channel })
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        if self.kept {
-            self.spawner.end_kept(self.pid);
-        }
+        Ok(Taken { pid: self.process.promote(), channel: self.channel })
     }
 }
 

@@ -145,13 +145,10 @@ impl Workers {
         invocation: &Invocation,
         descriptors: [&OwnedFd; 3],
     ) -> Option<(Taken, Start)> {
-        let (parent, spare) = {
-            let mut pools = self.pools();
-            let pool = pools.entry(Arc::clone(&warm.name)).or_insert_with(|| Pool::new(Arc::clone(warm)));
-            pool.fit(warm);
-            pool.take(Instant::now(), self.limits())
-        };
+        let limits = self.limits();
+        let (parent, spare) = self.of(warm, |pool| pool.take(Instant::now(), limits));
         let parent = parent?;
+        // A spare runs the script as its parent compiled it.
         if let Some(path) = parent.stamps.changed() {
             self.changed(warm, path);
             return None;
@@ -199,8 +196,15 @@ impl Workers {
 
     /// Expects calls of a plugin that had none yet.
     pub(super) fn expect(&self, warm: &Arc<Warm>) {
+        self.of(warm, |_| ());
+    }
+
+    /// What `ask` says of the plugin's pool, which is made where there is none for it as it is now.
+    fn of<T>(&self, warm: &Arc<Warm>, ask: impl FnOnce(&mut Pool) -> T) -> T {
         let mut pools = self.pools();
-        pools.entry(Arc::clone(&warm.name)).or_insert_with(|| Pool::new(Arc::clone(warm))).fit(warm);
+        let pool = pools.entry(Arc::clone(&warm.name)).or_insert_with(|| Pool::new(Arc::clone(warm)));
+        pool.fit(warm);
+        ask(pool)
     }
 
     /// Makes what the plugin should have and does not, one thing after the other. Call it when a call has its answer.

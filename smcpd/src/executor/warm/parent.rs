@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
 use super::super::descendants::MARK;
-use super::super::spawner::{Program, Spawner};
+use super::super::spawner::{Kept, Program, Spawner};
 use super::child::{Channel, Child, send};
 use super::fresh::{Stale, Stamps};
 use super::wire::{Answer, Kind, LINE, Ready, Settings, with_length};
@@ -42,7 +41,7 @@ const PLACEHOLDER: &str = ".....................................................
 #[derive(Debug)]
 pub(super) struct Parent {
     socket: UnixStream,
-    pid: Pid,
+    process: Kept,
     spawner: Arc<Spawner>,
     pub(super) stamps: Stamps,
     pub(super) began: Instant,
@@ -81,10 +80,10 @@ impl Parent {
             stdout: Stdio::null(),
             stderr: Stdio::from(stderr),
         };
-        let pid = spawner.keep_started(program).map_err(failed)?;
+        let process = spawner.keep_started(program).map_err(failed)?;
         let mut parent = Self {
             socket: UnixStream::from_std(ours).map_err(failed)?,
-            pid,
+            process,
             spawner: Arc::clone(spawner),
             stamps: Stamps::default(),
             began,
@@ -157,15 +156,9 @@ impl Parent {
 
     /// Returns what it holds in memory now, in KiB; nothing where it is gone.
     pub(super) fn resident(&self) -> Option<u64> {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.pid)).ok()?;
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.process.pid())).ok()?;
         let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
         Some(pages * rustix::param::page_size() as u64 / 1024).filter(|kib| *kib > 0)
-    }
-}
-
-impl Drop for Parent {
-    fn drop(&mut self) {
-        self.spawner.end_kept(self.pid);
     }
 }
 
