@@ -39,7 +39,7 @@ impl Contract {
 #[must_use]
 pub fn answered(frame: &[u8]) -> usize {
     match jsonrpc::parse(frame) {
-        Ok(Frame::One(Message::Request(request))) => jsonrpc::success(&request.id, b"{}").len(),
+        Ok(Frame::One(Message::Request(request))) => jsonrpc::success(&request.id, "", b"{}").len(),
         Ok(_) => 0,
         Err(refusal) => refusal.to_bytes().len(),
     }

@@ -281,11 +281,11 @@ impl Catalog {
         })
     }
 
-    /// Returns the JSON list of all tools, with the fields that a revision has.
+    /// Returns all tools as `{"tools": […]}`, with the fields that a revision has; made once.
     pub(crate) fn listed(&self, fields: Fields) -> Bytes {
         let make = || {
             let tools: Vec<_> = self.tools.iter().map(|tool| tool.to_json(fields)).collect();
-            Bytes::from(serde_json::to_vec(&tools).expect("a tool has string keys"))
+            serde_json::to_vec(&BTreeMap::from([("tools", tools)])).expect("a tool has string keys").into()
         };
         self.listed[fields as usize].get_or_init(make).clone()
     }

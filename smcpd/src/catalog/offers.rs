@@ -23,6 +23,17 @@ pub(crate) enum List {
     Prompts,
 }
 
+impl List {
+    /// The member of a result that has it.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Resources => "resources",
+            Self::Templates => "resourceTemplates",
+            Self::Prompts => "prompts",
+        }
+    }
+}
+
 /// What all plugins offer besides tools.
 #[derive(Debug, Default)]
 pub(crate) struct Offered {
@@ -192,7 +203,7 @@ impl Offered {
         self.prompts.iter().map(|(plugin, index)| (plugin, &plugin.description().offers.prompts[*index]))
     }
 
-    /// Returns a list as JSON, with the fields that a revision has.
+    /// Returns a list as an object with one member, with the fields that a revision has; made once.
     pub(crate) fn listed(&self, list: List, fields: Fields) -> Bytes {
         let make = || {
             let items: Vec<Value> = match list {
@@ -200,7 +211,7 @@ impl Offered {
                 List::Templates => self.templates().map(|(_, one)| template_json(one, fields)).collect(),
                 List::Prompts => self.prompts().map(|(_, one)| prompt_json(one, fields)).collect(),
             };
-            Bytes::from(serde_json::to_vec(&items).expect("a list of objects with string keys"))
+            serde_json::to_vec(&HashMap::from([(list.key(), items)])).expect("its keys are strings").into()
         };
         self.listed[list as usize][fields as usize].get_or_init(make).clone()
     }

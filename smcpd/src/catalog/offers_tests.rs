@@ -27,7 +27,8 @@ fn offered(plugins: &[(&str, u64, Value)]) -> (Offered, Vec<Problem>) {
 }
 
 fn listed(offered: &Offered, list: List, fields: Fields) -> Value {
-    serde_json::from_slice(&offered.listed(list, fields)).unwrap()
+    let listed: Value = serde_json::from_slice(&offered.listed(list, fields)).unwrap();
+    listed[list.key()].clone()
 }
 
 #[test]

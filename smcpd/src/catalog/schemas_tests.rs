@@ -46,7 +46,8 @@ fn an_input_schema_is_listed_word_for_word_and_what_it_allows_is_taken() {
     assert_eq!(catalog.tools().len(), 2, "{:?}", catalog.problems);
     for fields in Fields::ALL {
         let listed =
-            serde_json::from_slice::<Value>(&catalog.listed(fields)).unwrap()[1]["inputSchema"].take();
+            serde_json::from_slice::<Value>(&catalog.listed(fields)).unwrap()["tools"][1]["inputSchema"]
+                .take();
         assert_eq!(listed.to_string(), schema.to_string(), "even the order is the author's");
     }
     let headers: Vec<_> =
@@ -115,7 +116,7 @@ fn a_promise_is_listed_where_it_can_be_kept_and_kept_to_where_it_is_listed() {
     let catalog = catalog(&[Arc::clone(&plugin)], Separator::default());
     let listed = |fields| {
         let tools = serde_json::from_slice::<Value>(&catalog.listed(fields)).unwrap();
-        let all = tools.as_array().unwrap().iter().map(|tool| tool.get("outputSchema").cloned());
+        let all = tools["tools"].as_array().unwrap().iter().map(|tool| tool.get("outputSchema").cloned());
         all.collect::<Vec<_>>()
     };
     assert_eq!(listed(Fields::Titled), [None, Some(schema), None, None]);

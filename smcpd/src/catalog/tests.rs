@@ -116,7 +116,8 @@ fn each_revision_sees_the_fields_it_knows_and_the_list_is_made_once() {
     let tools =
         json!([{"name": "x", "title": "X", "annotations": {"readOnlyHint": true}, "description": " "}]);
     let catalog = catalog(&[plugin("a", tools)], Separator::DoubleUnderscore);
-    let listed = |fields| serde_json::from_slice::<Value>(&catalog.listed(fields)).unwrap()[1].clone();
+    let listed =
+        |fields| serde_json::from_slice::<Value>(&catalog.listed(fields)).unwrap()["tools"][1].clone();
     let keys = |tool: &Value| tool.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&listed(Fields::Plain)), ["name", "description", "inputSchema"]);
     assert_eq!(keys(&listed(Fields::Annotated)), ["name", "description", "inputSchema", "annotations"]);

@@ -16,6 +16,32 @@ use super::jsonrpc::{
 use super::logging::Level;
 use super::methods::Method;
 use super::{Peer, Revision, Service, implementation, offers, read, stateless};
+use crate::catalog::List;
+
+/// What a method came to.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// Members that its dialect puts before the result's own.
+    added: String,
+    result: Bytes,
+}
+
+impl Done {
+    /// The answer, in which the result is copied once.
+    pub(crate) fn answer(&self, id: &jsonrpc::Id) -> Bytes {
+        jsonrpc::success(id, &self.added, &self.result)
+    }
+}
+
+/// A method that runs something, or says something before it is answered.
+#[derive(Debug, Clone, Copy)]
+enum Slow {
+    Listen,
+    CallTool,
+    ReadResource,
+    GetPrompt,
+    Complete,
+}
 
 impl Service {
     /// Answers every message of a frame: `None` where nothing is to be sent back.
@@ -42,17 +68,19 @@ impl Service {
     }
 
     async fn message(self: &Arc<Self>, peer: &Peer, message: Message) -> Option<Bytes> {
-        let is_hello = matches!(&message, Message::Request(request) if request.method == "initialize");
-        if let (Some(session), false, false) = (&peer.session, is_hello, peer.revision.is_stateless()) {
-            session.open_up();
-        }
         match message {
-            Message::Request(request) => self.request(peer, request).await,
+            Message::Request(request) => match self.at_once(peer, &request) {
+                Some(answer) => Some(answer),
+                // Boxed: it is large, and would be moved with every message that is answered at once.
+                None => Box::pin(self.request(peer, request)).await,
+            },
             Message::Notification(notification) => {
+                open_up(peer);
                 notified(peer, &notification);
                 None
             }
             Message::Response(response) => {
+                open_up(peer);
                 if let Some(session) = &peer.session {
                     session.questions().answer(response);
                 }
@@ -61,18 +89,45 @@ impl Service {
         }
     }
 
+    /// Answers a request that needs no waiting, and during which nothing is said to its client.
+    pub(crate) fn at_once(&self, peer: &Peer, request: &Request) -> Option<Bytes> {
+        if request.method != "initialize" {
+            open_up(peer);
+        }
+        let failed = |error: &RpcError| Some(jsonrpc::failure(Some(&request.id), error));
+        if let Some(Err(error)) = peer.session.as_ref().map(|session| session.pass(&request.id)) {
+            return failed(&RpcError::new(INVALID_REQUEST, error.to_string()));
+        }
+        let introduced = match peer.revision.is_stateless().then(|| introduced(peer, request)).transpose() {
+            Ok(introduced) => introduced,
+            Err(error) => return failed(&error),
+        };
+        match self.done_at_once(introduced.as_ref().unwrap_or(peer), request)? {
+            Ok(done) => Some(done.answer(&request.id)),
+            Err(error) => failed(&error),
+        }
+    }
+
+    /// The same for a peer that was introduced by the request.
+    pub(crate) fn done_at_once(&self, peer: &Peer, request: &Request) -> Option<Result<Done, RpcError>> {
+        let method = match method(peer, request) {
+            Ok(method) => method,
+            Err(error) => return Some(Err(error)),
+        };
+        let result = self.quick(peer, method, request.params.as_deref()).ok()?;
+        Some(result.map(|result| self.done(peer, method, result)))
+    }
+
     /// Answers one request. A request that its client cancelled gets no answer (2025-11-25, cancellation).
     async fn request(self: &Arc<Self>, peer: &Peer, request: Request) -> Option<Bytes> {
-        let in_flight = match &peer.session {
-            None => None,
-            Some(session) => match session.begin(request.id.clone()) {
-                Ok(in_flight) => Some(in_flight),
+        let in_flight =
+            match peer.session.as_ref().map(|session| session.begin(request.id.clone())).transpose() {
+                Ok(in_flight) => in_flight,
                 Err(error) => {
                     let error = RpcError::new(INVALID_REQUEST, error.to_string());
                     return Some(jsonrpc::failure(Some(&request.id), &error));
                 }
-            },
-        };
+            };
         let cancel = in_flight.as_ref().map_or_else(CancellationToken::new, |one| one.token().clone());
         let result = match peer.revision.is_stateless() {
             false => self.answer(peer, &request, &cancel).await,
@@ -85,7 +140,7 @@ impl Service {
             return None;
         }
         Some(match result {
-            Ok(result) => jsonrpc::success(&request.id, &result),
+            Ok(done) => done.answer(&request.id),
             Err(error) => jsonrpc::failure(Some(&request.id), &error),
         })
     }
@@ -95,41 +150,60 @@ impl Service {
         peer: &Peer,
         request: &Request,
         cancel: &CancellationToken,
-    ) -> Result<Bytes, RpcError> {
+    ) -> Result<Done, RpcError> {
         let params = request.params.as_deref();
-        let Some(method) = Method::of(&request.method, peer.revision) else {
-            let name: String = request.method.chars().take(128).collect();
-            return Err(RpcError::new(METHOD_NOT_FOUND, format!("there is no method `{name}`")));
-        };
-        let result = match method {
+        let method = method(peer, request)?;
+        let result = match self.quick(peer, method, params) {
+            Ok(result) => result,
+            Err(Slow::Listen) => self.listen(peer, request, cancel).await,
+            Err(Slow::CallTool) => self.call(peer, params, cancel).await,
+            Err(Slow::ReadResource) => self.read_resource(peer, params, cancel).await,
+            Err(Slow::GetPrompt) => self.get_prompt(peer, params, cancel).await,
+            Err(Slow::Complete) => self.complete(peer, params, cancel).await,
+        }?;
+        Ok(self.done(peer, method, result))
+    }
+
+    /// Carries out a method that needs no waiting; the error is one that does.
+    fn quick(
+        &self,
+        peer: &Peer,
+        method: Method,
+        params: Option<&RawValue>,
+    ) -> Result<Result<Bytes, RpcError>, Slow> {
+        Ok(match method {
             Method::Initialize => self.initialize(peer, params),
             Method::Ping => Ok(Bytes::from_static(b"{}")),
             Method::Discover => Ok(stateless::discovered(&self.capabilities(peer.revision))),
-            Method::Listen => self.listen(peer, request, cancel).await,
             Method::ListTools => self.list(peer, params),
-            Method::CallTool => self.call(peer, params, cancel).await,
             Method::SetLevel => set_level(peer, params),
-            Method::ListResources => self.list_resources(peer, params).await,
-            Method::ListTemplates => self.list_templates(peer, params).await,
-            Method::ReadResource => self.read_resource(peer, params, cancel).await,
+            Method::ListResources => self.one_page(peer, params, List::Resources),
+            Method::ListTemplates => self.one_page(peer, params, List::Templates),
+            Method::ListPrompts => self.one_page(peer, params, List::Prompts),
             Method::Subscribe => self.subscribe(peer, params),
             Method::Unsubscribe => self.unsubscribe(peer, params),
-            Method::ListPrompts => self.list_prompts(peer, params).await,
-            Method::GetPrompt => self.get_prompt(peer, params, cancel).await,
-            Method::Complete => self.complete(peer, params, cancel).await,
             Method::GetTask => self.get_task(peer, params),
             Method::UpdateTask => self.update_task(peer, params),
             Method::CancelTask => self.cancel_task(peer, params),
-        }?;
-        match peer.revision.is_stateless() {
-            true => Ok(stateless::complete(method, &result, !self.current.get().keys.is_empty())),
-            false => Ok(result),
-        }
+            Method::Listen => return Err(Slow::Listen),
+            Method::CallTool => return Err(Slow::CallTool),
+            Method::ReadResource => return Err(Slow::ReadResource),
+            Method::GetPrompt => return Err(Slow::GetPrompt),
+            Method::Complete => return Err(Slow::Complete),
+        })
+    }
+
+    fn done(&self, peer: &Peer, method: Method, result: Bytes) -> Done {
+        let added = match peer.revision.is_stateless() {
+            true => stateless::added(method, &result, !self.current.get().keys.is_empty()),
+            false => String::new(),
+        };
+        Done { added, result }
     }
 
     /// Answers one request of a peer that was introduced by it.
-    pub(crate) async fn alone(self: &Arc<Self>, peer: &Peer, request: &Request) -> Result<Bytes, RpcError> {
-        self.answer(peer, request, &CancellationToken::new()).await
+    pub(crate) async fn alone(self: &Arc<Self>, peer: &Peer, request: &Request) -> Result<Done, RpcError> {
+        Box::pin(self.answer(peer, request, &CancellationToken::new())).await
     }
 
     fn capabilities(&self, revision: Revision) -> Value {
@@ -176,6 +250,21 @@ fn set_level(peer: &Peer, params: Option<&RawValue>) -> Result<Bytes, RpcError> 
         session.set_level(level);
     }
     Ok(Bytes::from_static(b"{}"))
+}
+
+/// The method that a request names.
+fn method(peer: &Peer, request: &Request) -> Result<Method, RpcError> {
+    Method::of(&request.method, peer.revision).ok_or_else(|| {
+        let name: String = request.method.chars().take(128).collect();
+        RpcError::new(METHOD_NOT_FOUND, format!("there is no method `{name}`"))
+    })
+}
+
+/// Notes that a session's client goes on after `initialize`.
+fn open_up(peer: &Peer) {
+    if let (Some(session), false) = (&peer.session, peer.revision.is_stateless()) {
+        session.open_up();
+    }
 }
 
 /// The client that a request of the stateless dialect says it is.

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -144,21 +145,26 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&
 /// Reads one frame.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Frame, Refusal> {
     let malformed = || Refusal::new(None, PARSE_ERROR, "this is not JSON");
-    let whole: &RawValue = serde_json::from_slice(bytes).map_err(|_| malformed())?;
-    if !whole.get().starts_with('[') {
-        return message(whole).map(Frame::One);
+    let text = std::str::from_utf8(bytes).map_err(|_| malformed())?;
+    if text.trim_start().starts_with('[') {
+        let parts: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| malformed())?;
+        return match parts.len() {
+            0 => Err(Refusal::new(None, INVALID_REQUEST, "an empty batch asks nothing")),
+            1..=MOST_IN_A_BATCH => {
+                Ok(Frame::Batch(parts.into_iter().map(|part| message(part.get())).collect()))
+            }
+            _ => Err(Refusal::new(None, INVALID_REQUEST, "a batch may hold at most 100 messages")),
+        };
     }
-    let parts: Vec<&RawValue> = serde_json::from_str(whole.get()).map_err(|_| malformed())?;
-    match parts.len() {
-        0 => Err(Refusal::new(None, INVALID_REQUEST, "an empty batch asks nothing")),
-        1..=MOST_IN_A_BATCH => Ok(Frame::Batch(parts.into_iter().map(message).collect())),
-        _ => Err(Refusal::new(None, INVALID_REQUEST, "a batch may hold at most 100 messages")),
-    }
+    message(text).map(Frame::One).map_err(|refusal| match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(IgnoredAny) => refusal,
+        Err(_) => malformed(),
+    })
 }
 
-fn message(raw: &RawValue) -> Result<Message, Refusal> {
+fn message(text: &str) -> Result<Message, Refusal> {
     let invalid = |id: Option<Id>, message: &str| Refusal::new(id, INVALID_REQUEST, message);
-    let Ok(raw) = serde_json::from_str::<Raw<'_>>(raw.get()) else {
+    let Ok(raw) = serde_json::from_str::<Raw<'_>>(text) else {
         return Err(invalid(None, "a message is a JSON object with each member once"));
     };
     let id = raw.id.and_then(Id::read);
@@ -189,15 +195,14 @@ fn message(raw: &RawValue) -> Result<Message, Refusal> {
     }
 }
 
-/// The answer to a request that succeeded; `result` is JSON.
-pub(crate) fn success(id: &Id, result: &[u8]) -> Bytes {
-    let mut answer = Vec::with_capacity(result.len() + id.0.len() + 40);
-    answer.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-    answer.extend_from_slice(id.0.as_bytes());
-    answer.extend_from_slice(b",\"result\":");
-    answer.extend_from_slice(result);
-    answer.push(b'}');
-    answer.into()
+/// The answer to a request that succeeded: `result` is a JSON object, `added` are members that come before its own,
+/// with a comma after each.
+pub(crate) fn success(id: &Id, added: &str, result: &[u8]) -> Bytes {
+    let own = result.strip_prefix(b"{").unwrap_or(result);
+    let added = if own == b"}" { added.trim_end_matches(',') } else { added };
+    let pieces =
+        [b"{\"jsonrpc\":\"2.0\",\"id\":", id.0.as_bytes(), b",\"result\":{", added.as_bytes(), own, b"}"];
+    pieces.concat().into()
 }
 
 /// The answer to a request that failed.
@@ -341,7 +346,7 @@ mod tests {
         else {
             panic!("it is a request")
         };
-        assert_eq!(success(&request.id, b"{}"), r#"{"jsonrpc":"2.0","id":"\u0041","result":{}}"#);
+        assert_eq!(success(&request.id, "", b"{}"), r#"{"jsonrpc":"2.0","id":"\u0041","result":{}}"#);
         let error = RpcError::new(-1, "no \"way\"").with_data(json!([1]));
         let expected = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-1,"message":"no \"way\"","data":[1]}}"#;
         assert_eq!(failure(None, &error), expected);

@@ -50,6 +50,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use calls::{Asked, CallError, Event, Repeated};
 use changes::Change;
 pub(crate) use client::Client;
+pub(crate) use dispatch::Done;
 use jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, RpcError, UNSUPPORTED_VERSION};
 use outputs::Outputs;
 pub(crate) use related::{Related, WAITING};
@@ -218,6 +219,9 @@ impl Service {
 
     /// Waits for the first catalog: a client that comes before it would see a list without tools.
     pub(crate) async fn until_ready(&self) {
+        if self.is_ready() {
+            return;
+        }
         tokio::select! {
             () = self.ready.cancelled() => {}
             () = self.shutdown.draining() => {}

@@ -59,7 +59,7 @@ impl Service {
         &self,
         peer: &Peer,
         params: Option<&RawValue>,
-        (key, list): (&str, List),
+        list: List,
     ) -> Result<Bytes, RpcError> {
         #[derive(Deserialize, Default)]
         struct Params {
@@ -69,8 +69,7 @@ impl Service {
         if params.cursor.is_some() {
             return Err(RpcError::new(INVALID_PARAMS, "`cursor` is not one of ours"));
         }
-        let items = self.catalog.snapshot().offered().listed(list, peer.revision.fields());
-        Ok([b"{\"", key.as_bytes(), b"\":", &items, b"}"].concat().into())
+        Ok(self.catalog.snapshot().offered().listed(list, peer.revision.fields()))
     }
 
     /// Runs a plugin's command to its end, in its lane, and returns what it printed.

@@ -10,7 +10,7 @@ use super::asking::{self, Input, Next};
 use super::jsonrpc::{INVALID_PARAMS, RpcError};
 use super::offers::{Asking, Meta, misprinted};
 use super::{Peer, Service, read};
-use crate::catalog::{self, Answer, List};
+use crate::catalog::{self, Answer};
 
 #[derive(Deserialize)]
 struct Params {
@@ -25,14 +25,6 @@ struct Params {
 }
 
 impl Service {
-    pub(super) async fn list_prompts(
-        &self,
-        peer: &Peer,
-        params: Option<&RawValue>,
-    ) -> Result<Bytes, RpcError> {
-        self.one_page(peer, params, ("prompts", List::Prompts))
-    }
-
     pub(super) async fn get_prompt(
         &self,
         peer: &Peer,

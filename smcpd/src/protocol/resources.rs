@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, RpcError};
 use super::offers::{Asking, Meta, misprinted};
 use super::{Peer, Revision, Service, read};
-use crate::catalog::{self, Contents, List, Origin, Plugin};
+use crate::catalog::{self, Contents, Origin, Plugin};
 
 #[derive(Deserialize)]
 struct Params {
@@ -22,22 +22,6 @@ struct Params {
 }
 
 impl Service {
-    pub(super) async fn list_resources(
-        &self,
-        peer: &Peer,
-        params: Option<&RawValue>,
-    ) -> Result<Bytes, RpcError> {
-        self.one_page(peer, params, ("resources", List::Resources))
-    }
-
-    pub(super) async fn list_templates(
-        &self,
-        peer: &Peer,
-        params: Option<&RawValue>,
-    ) -> Result<Bytes, RpcError> {
-        self.one_page(peer, params, ("resourceTemplates", List::Templates))
-    }
-
     pub(super) async fn read_resource(
         &self,
         peer: &Peer,

@@ -190,6 +190,13 @@ impl Session {
         Ok(InFlight { session: Arc::clone(self), id, token, _busy: self.keep_busy() })
     }
 
+    /// Notes a request that is answered before anyone could cancel it.
+    pub(crate) fn pass(&self, id: &Id) -> Result<(), BeginError> {
+        let mut state = self.lock();
+        state.used = Instant::now();
+        if state.in_flight.contains_key(id) { Err(BeginError::IdInUse) } else { Ok(()) }
+    }
+
     /// Cancels a request; one that is not in flight has been answered already.
     pub(crate) fn cancel(&self, id: &Id) {
         if let Some(token) = self.lock().in_flight.get(id) {

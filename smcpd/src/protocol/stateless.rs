@@ -1,6 +1,6 @@
 //! The stateless dialect (2026-07-28): each request says in `_meta` what a session would have said once.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -77,28 +77,25 @@ pub(crate) fn admit(said: &Said, request: &Request) -> Result<(), RpcError> {
     }
 }
 
-/// Adds the members that every result of this dialect has, and those of a result that may be kept.
-pub(super) fn complete(method: Method, result: &[u8], is_private: bool) -> Bytes {
-    let rest = result.strip_prefix(b"{").unwrap_or(result);
-    let mut whole = Vec::with_capacity(result.len() + 200);
-    whole.push(b'{');
-    if !rest.starts_with(b"\"resultType\":") {
-        whole.extend_from_slice(b"\"resultType\":\"complete\",");
+/// The members that every result of this dialect has, and those of a result that may be kept, with a comma after each.
+pub(super) fn added(method: Method, result: &[u8], is_private: bool) -> String {
+    static META: LazyLock<String> = LazyLock::new(|| {
+        let meta = json!({"io.modelcontextprotocol/serverInfo": implementation()});
+        format!("\"_meta\":{meta},")
+    });
+    let mut added = String::with_capacity(200);
+    if !result.starts_with(b"{\"resultType\":") {
+        added.push_str("\"resultType\":\"complete\",");
     }
     if let Some(ttl) = ttl(method) {
         let scope = if is_private { "private" } else { "public" };
-        whole.extend_from_slice(format!("\"ttlMs\":{ttl},\"cacheScope\":\"{scope}\",").as_bytes());
+        added.push_str(&format!("\"ttlMs\":{ttl},\"cacheScope\":\"{scope}\","));
     }
     // One that has something to say there itself says it.
-    if !rest.starts_with(b"\"_meta\":") {
-        let meta = json!({"io.modelcontextprotocol/serverInfo": implementation()});
-        whole.extend_from_slice(format!("\"_meta\":{meta}").as_bytes());
-        if rest != b"}" {
-            whole.push(b',');
-        }
+    if !result.starts_with(b"{\"_meta\":") {
+        added.push_str(&META);
     }
-    whole.extend_from_slice(rest);
-    whole.into()
+    added
 }
 
 /// How long the result of a method may be kept ("caching").
@@ -134,7 +131,7 @@ pub(super) fn tagged(id: &Id, params: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::jsonrpc::{Frame, Message, parse};
+    use super::super::jsonrpc::{Frame, Message, parse, success};
     use super::*;
 
     fn request(method: &str, params: &str) -> Request {
@@ -188,7 +185,9 @@ mod tests {
     #[test]
     fn a_result_gets_what_every_result_has() {
         let whole = |method, result: &str| -> Value {
-            serde_json::from_slice(&complete(method, result.as_bytes(), true)).unwrap()
+            let added = added(method, result.as_bytes(), true);
+            let answer = success(&Id::of_ours(1), &added, result.as_bytes());
+            serde_json::from_slice::<Value>(&answer).unwrap()["result"].take()
         };
         let list = whole(Method::ListTools, r#"{"tools":[]}"#);
         assert_eq!((&list["resultType"], &list["cacheScope"]), (&json!("complete"), &json!("private")));

@@ -24,17 +24,16 @@ impl Service {
         let params: Params = read(params)?.unwrap_or_default();
         let catalog = self.catalog.snapshot();
         let count = catalog.tools().len();
+        let fields = peer.revision.fields();
+        if params.cursor.is_none() && count <= PAGE {
+            return Ok(catalog.listed(fields));
+        }
         let mark = mark(&catalog);
         let start = match params.cursor {
             None => 0,
             Some(cursor) => start_of(&cursor, mark, count)
                 .map_err(|error| RpcError::new(INVALID_PARAMS, error.to_string()))?,
         };
-        let fields = peer.revision.fields();
-        if start == 0 && count <= PAGE {
-            let tools = catalog.listed(fields);
-            return Ok([b"{\"tools\":", tools.as_ref(), b"}"].concat().into());
-        }
         let mut page = json!({"tools": catalog.tools_from(start, PAGE, fields)});
         if start + PAGE < count {
             page["nextCursor"] = cursor(mark, start + PAGE).into();

@@ -11,7 +11,7 @@ use crate::auth::Caller;
 use crate::protocol::jsonrpc::{
     self, Frame, INVALID_REQUEST, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, Request, RpcError,
 };
-use crate::protocol::{Claim, Peer, Related, Revision, stateless};
+use crate::protocol::{Claim, Done, Peer, Related, Revision, stateless};
 
 /// Returns whether a POST is of this dialect: its header says so, or its body.
 pub(super) fn is_meant(claim: Option<Claim>, frame: &Frame) -> bool {
@@ -48,17 +48,25 @@ pub(super) async fn post(
             return reply::bytes(status, jsonrpc::failure(Some(&request.id), &error));
         }
     };
+    if accepts.json
+        && let Some(result) = doors.service.done_at_once(&peer, &request)
+    {
+        let Answer { status, body } = answered(&request, result);
+        return reply::bytes(status, body);
+    }
     let service = Arc::clone(&doors.service);
     let work = move |related: Related| async move {
         let peer = Peer { related, ..peer };
-        Some(match service.alone(&peer, &request).await {
-            Ok(result) => Answer { status: StatusCode::OK, body: jsonrpc::success(&request.id, &result) },
-            Err(error) => {
-                Answer { status: status(&error), body: jsonrpc::failure(Some(&request.id), &error) }
-            }
-        })
+        Some(answered(&request, service.alone(&peer, &request).await))
     };
     answer(doors, accepts, None, work).await
+}
+
+fn answered(request: &Request, result: Result<Done, RpcError>) -> Answer {
+    match result {
+        Ok(done) => Answer { status: StatusCode::OK, body: done.answer(&request.id) },
+        Err(error) => Answer { status: status(&error), body: jsonrpc::failure(Some(&request.id), &error) },
+    }
 }
 
 /// In this order: what the request must say, what its headers must repeat, its version, its method.

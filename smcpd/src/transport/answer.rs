@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -26,20 +26,17 @@ pub(super) struct Accepts {
 }
 
 pub(super) fn accepts(headers: &HeaderMap) -> Accepts {
-    let mut said = headers.get_all("accept").iter().filter_map(|value| value.to_str().ok()).peekable();
+    let mut said = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
     if said.peek().is_none() {
         return Accepts { json: true, stream: false };
     }
-    let kinds: Vec<String> = said
-        .flat_map(|value| value.split(','))
-        .filter_map(|kind| kind.split(';').next())
-        .map(|kind| kind.trim().to_ascii_lowercase())
-        .collect();
-    let any = |known: &[&str]| kinds.iter().any(|kind| known.contains(&kind.as_str()));
-    Accepts {
-        json: any(&["application/json", "application/*", "*/*"]),
-        stream: any(&["text/event-stream", "text/*"]),
+    let mut accepts = Accepts { json: false, stream: false };
+    for kind in said.flat_map(|value| value.split(',')).filter_map(|kind| kind.split(';').next()) {
+        let is = |known: &str| kind.trim().eq_ignore_ascii_case(known);
+        accepts.json |= ["application/json", "application/*", "*/*"].into_iter().any(is);
+        accepts.stream |= ["text/event-stream", "text/*"].into_iter().any(is);
     }
+    accepts
 }
 
 /// What a request came to.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use crate::events::{Event, Field, Kind};
 use crate::metrics::Reason;
 use crate::throttle::Throttle;
 
+const KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Refusals of one kind that are told of in a second.
 const TOLD: u32 = 5;
 
@@ -113,7 +114,7 @@ impl Gate {
         if !address.ip().is_unspecified() {
             hosts.push(address.ip().to_string());
         }
-        hosts.extend(http.hosts.iter().map(|host| bare(host)));
+        hosts.extend(http.hosts.iter().map(|host| bare(host).to_owned()));
         let origins = http.origins.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase());
         Self { hosts, origins: origins.collect(), config }
     }
@@ -136,15 +137,18 @@ impl Gate {
         if request.uri().path() == HEALTH {
             return Ok(Caller::Anonymous);
         }
+        if self.config.keys.is_empty() {
+            return Ok(Caller::Anonymous);
+        }
         let ends = request.extensions().get::<Ends>();
-        let all = |name: &str| -> Vec<&str> {
+        let all = |name: HeaderName| -> Vec<&str> {
             headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
         };
         self.config
             .keys
             .admit(
-                &all("authorization"),
-                &all("x-api-key"),
+                &all(header::AUTHORIZATION),
+                &all(KEY),
                 ends.is_some_and(|ends| is_loopback(ends.peer.ip())),
             )
             .map_err(Refused::Key)
@@ -179,7 +183,7 @@ impl Gate {
 
     fn is_ours(&self, host: &str) -> bool {
         let host = bare(host);
-        self.hosts.contains(&host)
+        self.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host))
     }
 
     /// No `Origin` is no browser. A browser's page must come from here, or be configured.
@@ -206,14 +210,14 @@ fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// A host without its port and brackets, in small letters.
-fn bare(host: &str) -> String {
+/// A host without its port and brackets.
+fn bare(host: &str) -> &str {
     let host = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None if host.matches(':').count() == 1 => host.split(':').next().unwrap_or_default(),
         None => host,
     };
-    host.trim_end_matches('.').to_ascii_lowercase()
+    host.trim_end_matches('.')
 }
 
 #[cfg(test)]

@@ -1,20 +1,19 @@
 //! Accepts connections and serves the routes on each, within limits of number and time.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
-use super::Ends;
+use super::{Ends, Front};
 use crate::config;
 use crate::pulse::Heart;
 use crate::shutdown::Shutdown;
@@ -63,7 +62,7 @@ impl Listener {
     /// the daemon drains, idle connections are closed and the routes refuse new work in words.
     pub(crate) async fn serve(
         self,
-        router: Router,
+        front: Arc<Front>,
         http: &config::Http,
         mut heart: Heart,
         shutdown: Shutdown,
@@ -78,8 +77,14 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let connection =
-                        connection(stream, peer, router.clone(), http.header_timeout, shutdown.clone(), slot);
+                    let connection = connection(
+                        stream,
+                        peer,
+                        Arc::clone(&front),
+                        http.header_timeout,
+                        shutdown.clone(),
+                        slot,
+                    );
                     connections.spawn(connection);
                 }
                 Err(error) => {
@@ -112,7 +117,7 @@ async fn accept(
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
+    front: Arc<Front>,
     header_timeout: Duration,
     shutdown: Shutdown,
     _slot: OwnedSemaphorePermit,
@@ -126,7 +131,8 @@ async fn connection(
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Ends { peer, local });
-        router.clone().oneshot(request)
+        let front = Arc::clone(&front);
+        async move { Ok::<_, Infallible>(front.answer(request).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

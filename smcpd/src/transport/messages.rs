@@ -45,7 +45,7 @@ impl Drop for SessionStream {
 
 /// `GET /sse`: opens a session; the first event says where to post.
 pub(super) async fn stream(
-    State(doors): State<Doors>,
+    State(doors): State<Arc<Doors>>,
     Extension(caller): Extension<Caller>,
     Query(query): Query<StreamQuery>,
 ) -> Response {
@@ -69,7 +69,7 @@ pub(super) async fn stream(
     let stream = SessionStream {
         session,
         manifest: manifest.then(|| events::message(&doors.service.manifest())),
-        service: doors.service,
+        service: Arc::clone(&doors.service),
     };
     reply::events(events::body(Some(first), stream, doors.current.get().http.keep_alive))
 }
@@ -82,7 +82,7 @@ pub(super) struct PostQuery {
 
 /// `POST /messages/`: 202 and the answer on the stream, or without a session the answer itself.
 pub(super) async fn post(
-    State(doors): State<Doors>,
+    State(doors): State<Arc<Doors>>,
     Extension(caller): Extension<Caller>,
     Query(query): Query<PostQuery>,
     request: Request,
@@ -101,13 +101,7 @@ pub(super) async fn post(
             None => return unknown_session(),
         },
     };
-    let body = match reply::body(
-        request,
-        doors.current.get().http.body_limit,
-        doors.current.get().http.body_timeout,
-    )
-    .await
-    {
+    let body = match reply::body(request.into_body(), &doors.current.get().http).await {
         Ok(body) => body,
         Err(response) => return response,
     };

@@ -19,12 +19,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::Next;
+use axum::extract::{Request, State};
+use axum::http::header::AsHeaderName;
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use serde_json::json;
+use tower::ServiceExt;
 
 pub(crate) use listener::{Listener, ServeError};
 pub(crate) use stdio::serve as serve_stdio;
@@ -38,15 +39,20 @@ const HEALTH: &str = "/health";
 /// Needs a key where there are keys, and is answered before the daemon is ready too.
 const METRICS: &str = "/metrics";
 
+// Names that are looked up with each request: a string would be read as a name each time.
+const AGENT: HeaderName = HeaderName::from_static("x-agent-id");
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+
 /// What the routes share.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Doors {
     service: Arc<Service>,
     current: Current,
     /// Made of a configuration, and made again once there is a newer one.
-    gate: Arc<Mutex<Arc<Gate>>>,
+    gate: Mutex<Arc<Gate>>,
     address: SocketAddr,
-    refusals: Arc<Refusals>,
+    refusals: Refusals,
 }
 
 impl Doors {
@@ -68,58 +74,59 @@ struct Ends {
     local: SocketAddr,
 }
 
-/// Builds the routes; every one of them stands behind the gate.
-pub(crate) fn router(service: Arc<Service>, current: Current, address: SocketAddr) -> Router {
-    let gate = Gate::new(current.get(), address);
-    let doors = Doors {
-        service,
-        current,
-        gate: Arc::new(Mutex::new(Arc::new(gate))),
-        address,
-        refusals: Arc::default(),
-    };
-    Router::new()
-        .route("/mcp", any(streamable::endpoint))
-        .route("/sse", get(messages::stream).fallback(sse_is_a_stream))
-        .route("/messages", any(messages::post))
-        .route("/messages/", any(messages::post))
-        .route("/message", any(messages::post))
-        .route(HEALTH, get(health).fallback(only_get))
-        .route(METRICS, get(metrics).fallback(only_get))
-        .fallback(nothing_here)
-        .layer(axum::middleware::from_fn_with_state(doors.clone(), pass_the_gate))
-        // The gate has a limit of its own, which answers in JSON and before the body is read.
-        .layer(DefaultBodyLimit::disable())
-        .with_state(doors)
+/// The gate, and every route behind it.
+#[derive(Debug)]
+pub(crate) struct Front {
+    doors: Arc<Doors>,
+    router: Router,
 }
 
-/// In this order: body limit, Host, Origin, key; the caller travels on with the request.
-async fn pass_the_gate(State(doors): State<Doors>, mut request: Request, next: Next) -> Response {
-    let admitted = doors.gate().admit(&request);
-    match admitted {
-        Ok(caller) => {
-            if ![HEALTH, METRICS].contains(&request.uri().path()) {
-                doors.service.until_ready().await;
+impl Front {
+    pub(crate) fn new(service: Arc<Service>, current: Current, address: SocketAddr) -> Self {
+        let gate = Mutex::new(Arc::new(Gate::new(current.get(), address)));
+        let doors = Arc::new(Doors { service, current, gate, address, refusals: Refusals::default() });
+        let router = Router::new()
+            .route("/mcp", any(streamable::endpoint))
+            .route("/sse", get(messages::stream).fallback(sse_is_a_stream))
+            .route("/messages", any(messages::post))
+            .route("/messages/", any(messages::post))
+            .route("/message", any(messages::post))
+            .route(HEALTH, get(health).fallback(only_get))
+            .route(METRICS, get(metrics).fallback(only_get))
+            .fallback(nothing_here)
+            .with_state(Arc::clone(&doors));
+        Self { doors, router }
+    }
+
+    /// In this order: body limit, Host, Origin, key; then the route, with the caller.
+    ///
+    /// Not a layer of the router: one would box each request and each answer once more.
+    async fn answer(&self, mut request: Request) -> Response {
+        match self.doors.gate().admit(&request) {
+            Ok(caller) => {
+                if ![HEALTH, METRICS].contains(&request.uri().path()) {
+                    self.doors.service.until_ready().await;
+                }
+                request.extensions_mut().insert(caller);
+                self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
             }
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(refused) => {
-            doors.service.metrics().refused(refused.reason());
-            let peer = request.extensions().get::<Ends>().map(|ends| ends.peer);
-            doors.refusals.tell(&refused, peer, Instant::now());
-            refused.into_response()
+            Err(refused) => {
+                self.doors.service.metrics().refused(refused.reason());
+                let peer = request.extensions().get::<Ends>().map(|ends| ends.peer);
+                self.doors.refusals.tell(&refused, peer, Instant::now());
+                refused.into_response()
+            }
         }
     }
 }
 
-async fn health(State(doors): State<Doors>) -> Response {
+async fn health(State(doors): State<Arc<Doors>>) -> Response {
     let health = doors.service.health();
     let status = if health.status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     reply::json(status, &health.body)
 }
 
-async fn metrics(State(doors): State<Doors>) -> Response {
+async fn metrics(State(doors): State<Arc<Doors>>) -> Response {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], doors.service.figures()).into_response()
 }
@@ -147,18 +154,18 @@ async fn nothing_here(method: Method) -> Response {
 }
 
 /// The value of a header, where there is exactly one and it is text.
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
 /// `X-Agent-Id` as the plugin may see it: bounded, and nothing that could break a line.
 fn agent(headers: &HeaderMap) -> Option<String> {
-    text(headers, "x-agent-id").filter(|agent| !agent.is_empty() && agent.len() <= 256).map(str::to_owned)
+    text(headers, AGENT).filter(|agent| !agent.is_empty() && agent.len() <= 256).map(str::to_owned)
 }
 
 /// Whether the body is declared to be JSON; parameters such as a charset do not matter.
 fn is_json(headers: &HeaderMap) -> bool {
-    text(headers, "content-type")
+    text(headers, header::CONTENT_TYPE)
         .and_then(|kind| kind.split(';').next())
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }

@@ -1,14 +1,12 @@
 //! Answers in HTTP's language: JSON bodies, and JSON-RPC errors with the status that goes with them.
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Value, json};
 
+use crate::config;
 use crate::protocol::jsonrpc::{self, RpcError};
 
 pub(super) fn json(status: StatusCode, body: &Value) -> Response {
@@ -62,9 +60,10 @@ pub(super) fn unavailable(message: &str) -> Response {
 }
 
 /// Reads a body within its limit and its time.
-pub(super) async fn body(request: Request, limit: usize, within: Duration) -> Result<Bytes, Response> {
-    let collected = Limited::new(request.into_body(), limit).collect();
-    match tokio::time::timeout(within, collected).await {
+pub(super) async fn body(body: Body, http: &config::Http) -> Result<Bytes, Response> {
+    let limit = http.body_limit;
+    let collected = Limited::new(body, limit).collect();
+    match tokio::time::timeout(http.body_timeout, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limit)),
         Ok(Err(_)) => {

@@ -5,29 +5,29 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use serde_json::json;
 
 use super::answer::{Answer, accepts, answer};
-use super::{Doors, agent, alone, events, is_json, reply, text};
+use super::{Doors, SESSION, VERSION, agent, alone, events, is_json, reply, text};
 use crate::auth::Caller;
 use crate::metrics::Reason;
 use crate::protocol::jsonrpc::{self, Frame, INVALID_REQUEST, Message, Refusal, RpcError, SESSION_NOT_FOUND};
 use crate::protocol::{Claim, Listening, Peer, Related, Revision, Session, Transport, unsupported_version};
 
-const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 const ALLOWED: &str = "GET, POST, DELETE";
 
 pub(super) async fn endpoint(
-    State(doors): State<Doors>,
+    State(doors): State<Arc<Doors>>,
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    let claim = text(request.headers(), "mcp-protocol-version").map(Claim::read);
+    let claim = text(request.headers(), VERSION).map(Claim::read);
     match (claim, request.method()) {
         // Which one is meant is known once the body was read.
-        (_, &Method::POST) => return post(doors, caller, request).await,
+        (_, &Method::POST) => return post(&doors, caller, request).await,
         (Some(Claim::Stateless), _) => return reply::not_allowed("POST"),
         (Some(Claim::Unknown), _) => return unsupported(request.headers()),
         (Some(Claim::Session(_)) | None, _) => {}
@@ -41,15 +41,16 @@ pub(super) async fn endpoint(
 
 /// A revision that is not served is refused with those that are (2025-11-25, "protocol version header").
 fn unsupported(headers: &HeaderMap) -> Response {
-    let said = text(headers, "mcp-protocol-version").unwrap_or_default();
+    let said = text(headers, VERSION).unwrap_or_default();
     reply::rpc_error(StatusCode::BAD_REQUEST, &unsupported_version(said))
 }
 
-async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
-    if !is_json(request.headers()) {
+async fn post(doors: &Doors, caller: Caller, request: Request) -> Response {
+    let (Parts { headers, .. }, body) = request.into_parts();
+    if !is_json(&headers) {
         return reply::wrong_content_type();
     }
-    let accepts = accepts(request.headers());
+    let accepts = accepts(&headers);
     if !accepts.json && !accepts.stream {
         let body = json!({
             "error": "not_acceptable",
@@ -60,17 +61,9 @@ async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
     if doors.service.is_draining() {
         return reply::unavailable("the daemon is stopping");
     }
-    let named = text(request.headers(), SESSION_HEADER.as_str()).map(str::to_owned);
-    let agent = agent(request.headers());
-    let headers = request.headers().clone();
-    let claim = text(&headers, "mcp-protocol-version").map(Claim::read);
-    let body = match reply::body(
-        request,
-        doors.current.get().http.body_limit,
-        doors.current.get().http.body_timeout,
-    )
-    .await
-    {
+    let agent = agent(&headers);
+    let claim = text(&headers, VERSION).map(Claim::read);
+    let body = match reply::body(body, &doors.current.get().http).await {
         Ok(body) => body,
         Err(response) => return response,
     };
@@ -79,13 +72,13 @@ async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
         Err(refusal) => return refused(claim, &refusal),
     };
     if alone::is_meant(claim, &frame) {
-        return alone::post(&doors, caller, agent, &headers, accepts, frame).await;
+        return alone::post(doors, caller, agent, &headers, accepts, frame).await;
     }
     if claim == Some(Claim::Unknown) {
         return unsupported(&headers);
     }
     match opening(&frame) {
-        Opening::Initialize => return initialize(&doors, caller, agent, frame).await,
+        Opening::Initialize => return initialize(doors, caller, agent, frame).await,
         // Asked outside any session by who does not say its version: this dialect has no such method.
         Opening::Discover => {
             let peer = Peer::outside(Revision::LATEST, caller, agent);
@@ -96,7 +89,7 @@ async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
         }
         Opening::No => {}
     }
-    let session = match session(&doors, &caller, named.as_deref()) {
+    let session = match session(doors, &caller, text(&headers, SESSION)) {
         Ok(session) => session,
         Err(response) => return response,
     };
@@ -110,7 +103,14 @@ async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
         };
     }
     let id = match &frame {
-        Frame::One(Message::Request(request)) => Some(request.id.clone()),
+        Frame::One(Message::Request(request)) => {
+            if accepts.json
+                && let Some(answer) = doors.service.at_once(&peer, request)
+            {
+                return reply::bytes(StatusCode::OK, answer);
+            }
+            Some(request.id.clone())
+        }
         _ => None,
     };
     let service = Arc::clone(&doors.service);
@@ -119,7 +119,7 @@ async fn post(doors: Doors, caller: Caller, request: Request) -> Response {
         let body = service.handle(&peer, frame).await?;
         Some(Answer { status: StatusCode::OK, body })
     };
-    answer(&doors, accepts, Some((session, id)), work).await
+    answer(doors, accepts, Some((session, id)), work).await
 }
 
 /// An id that could not be read is `null`, or left out where the revision's schema says so (2025-11-25 and later).
@@ -173,7 +173,7 @@ async fn initialize(doors: &Doors, caller: Caller, agent: Option<String>, frame:
         doors.service.sessions().close(&session);
         return reply::bytes(StatusCode::OK, answer);
     }
-    reply::with_header(reply::bytes(StatusCode::OK, answer), SESSION_HEADER, session.id())
+    reply::with_header(reply::bytes(StatusCode::OK, answer), SESSION, session.id())
 }
 
 /// `GET /mcp`: the stream on which the server speaks by itself.
@@ -181,7 +181,7 @@ fn listen(doors: &Doors, caller: &Caller, headers: &HeaderMap) -> Response {
     if !accepts(headers).stream && headers.contains_key("accept") {
         return reply::not_allowed("POST, DELETE (GET takes `Accept: text/event-stream`)");
     }
-    let session = match session(doors, caller, text(headers, SESSION_HEADER.as_str())) {
+    let session = match session(doors, caller, text(headers, SESSION)) {
         Ok(session) => session,
         Err(response) => return response,
     };
@@ -206,7 +206,7 @@ impl events::Source for ServerStream {
 }
 
 fn delete(doors: &Doors, caller: &Caller, headers: &HeaderMap) -> Response {
-    match session(doors, caller, text(headers, SESSION_HEADER.as_str())) {
+    match session(doors, caller, text(headers, SESSION)) {
         Ok(session) => {
             doors.service.sessions().close(&session);
             reply::bytes(StatusCode::OK, Bytes::from_static(b"{}"))
