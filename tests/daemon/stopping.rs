@@ -31,6 +31,24 @@ fn a_stop_lets_running_calls_finish_and_exits_with_0() {
 }
 
 #[test]
+fn a_call_that_waits_has_its_turn_in_the_drain() {
+    let config = "[execution]\nserialize = \"plugin\"\ndrain = 20\n";
+    let mut daemon = smcpd().plugins(&["worker"]).config(config).start();
+    let mut connections = [(); 2].map(|()| daemon.begin("worker.sleep", json!({"seconds": 0.6})));
+    let counts = json!({"running": 1, "waiting": 1});
+    until("one call waits for the other", || {
+        let calls = daemon.get("/health", &[]).json()["calls"].take();
+        (json!({"running": calls["running"], "waiting": calls["waiting"]}) == counts).then_some(())
+    });
+    daemon.signal(Signal::TERM);
+    for connection in &mut connections {
+        let reply = connection.reply();
+        assert_eq!(reply.json()["result"]["isError"], json!(false), "{}", reply.text());
+    }
+    assert_eq!(daemon.ended().code(), Some(0));
+}
+
+#[test]
 fn a_call_past_the_drain_is_ended_and_answered() {
     let config = "[execution]\ndrain = 0.3\ngrace = 0.2\n";
     let mut daemon = smcpd().plugins(&["worker"]).config(config).start();

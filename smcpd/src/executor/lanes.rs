@@ -87,7 +87,7 @@ impl Lanes {
         table.admit();
     }
 
-    /// Refuses everyone who comes from now on, and whoever still waits never gets a turn.
+    /// Refuses everyone who comes from now on; whoever waits already has a turn yet.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.idle.notify_waiters();
@@ -226,7 +226,7 @@ impl Table {
 
     /// Lets in everyone who may run now, lane by lane in turn.
     fn admit(&mut self) {
-        while self.running < self.max_concurrent && !self.closed {
+        while self.running < self.max_concurrent {
             let after = self.served.clone();
             let later =
                 self.lanes.iter().filter(|(name, _)| after.as_ref().is_some_and(|after| *name > after));
@@ -419,10 +419,15 @@ mod tests {
         assert_eq!(table.enter(one()), Err(Refused::Full { waiting: 2 }));
         table.leave(1);
         assert!(table.enter(one()).is_ok());
-        let mut closed = Table::new(1, 0);
-        assert!(closed.enter(one()).is_ok());
+        let mut closed = Table::new(1, 1);
+        let runs = closed.enter(one()).unwrap();
+        closed.admit();
+        let waits = closed.enter(one()).unwrap();
         closed.closed = true;
         assert_eq!(closed.enter(one()), Err(Refused::Closed));
+        closed.leave(runs);
+        closed.admit();
+        assert_eq!(running(&closed), [waits], "who came before has a turn");
     }
 
     #[tokio::test]
