@@ -76,6 +76,9 @@ def refresh():
     process = sys.modules.get("multiprocessing.process")
     if process is not None:
         process._current_process._config["authkey"] = process.AuthenticationString(os.urandom(32))
+    threading = sys.modules.get("threading")
+    if threading is not None and hasattr(threading.main_thread(), "_set_native_id"):
+        threading.main_thread()._set_native_id()
     gc.enable()
 
 
