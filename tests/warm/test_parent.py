@@ -123,6 +123,20 @@ class Ready(Case):
         parent = self.parent(text.replace("'beside', 'wave'", "'beside', 'wave', 'colorsys'"))
         self.assertEqual(parent.call("F").stdout, b"[True, True, False, True, False] []\n")
 
+    def test_a_child_is_the_daemons_whichever_way_it_is_forked(self):
+        text = "import os, sys\nprint(os.getppid(), os.getpgrp() == os.getpid(), sys.argv[1:])\n"
+        said = b"%d True ['x']\n" % os.getpid()
+        found = driver.program()
+        twice = found.replace(b"fork = sibling()", b"fork = None")
+        self.assertNotEqual(found, twice)
+        for sources in found, twice:
+            parent = self.parent(text, sources=sources)
+            for kind in "FS" * 3:
+                self.assertEqual(parent.call(kind, ["x"]).stdout, said)
+            # The parent has none of its own to see to.
+            with open("/proc/%d/task/%d/children" % (parent.pid, parent.pid)) as file:
+                self.assertEqual(file.read(), "")
+
     def test_nothing_of_the_plugin_runs_in_the_parent(self):
         text = "open('ran', 'a').write('x')\nimport sys\nprint(sys.argv)\n"
         self.parent(text)

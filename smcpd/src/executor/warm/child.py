@@ -50,7 +50,7 @@ def leave(line=None):
 
 
 def attach(middle, daemon):
-    """Makes the process a child of the daemon, once `middle` is gone, and ties its life to the daemon's."""
+    """Sees that the process is a child of the daemon, once `middle` is gone, and ties its life to the daemon's."""
     os.setpgid(0, 0)
     tries = 0
     while os.getppid() == middle:

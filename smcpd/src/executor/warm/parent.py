@@ -9,6 +9,7 @@ import gc
 import os
 import sys
 
+import _imp
 import _socket
 import ctypes
 import json
@@ -31,6 +32,70 @@ def read(length):
 # --- Serving
 
 
+def sibling():
+    """Returns what forks a child that is the daemon's from its first moment on, or None where that cannot be had.
+
+    It is `fork` with CLONE_PARENT, which no library offers: Python's own part of a fork is around the system call, and
+    of the C library's what a process without threads has. Handlers that others registered with `pthread_atfork` do
+    not run, so nobody else's compiled code may be loaded.
+    """
+    try:
+        system = os.uname().machine
+        clone, set_robust, get_robust = {"x86_64": (56, 273, 274), "aarch64": (220, 99, 100)}[system]
+        python, word = ctypes.pythonapi, ctypes.c_ulong
+        call, before, child, parent = (
+            python.syscall, python.PyOS_BeforeFork, python.PyOS_AfterFork_Child, python.PyOS_AfterFork_Parent
+        )
+    except (KeyError, AttributeError):
+        return None
+    call.restype = ctypes.c_long
+    before.restype = child.restype = parent.restype = None
+    robust, size, own = word(), word(), word()
+    if (
+        sys.maxsize < 2 ** 32
+        or any(path.endswith(tuple(_imp.extension_suffixes())) for path in module_files(()))
+        or call(get_robust, 0, ctypes.byref(robust), ctypes.byref(size))
+        or call(157 if clone == 56 else 167, 40, ctypes.byref(own))  # prctl, PR_GET_TID_ADDRESS
+        or not own.value
+        or ctypes.c_int.from_address(own.value).value != os.getpid()  # where glibc keeps it
+    ):
+        return None
+    # CLONE_PARENT | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD. The order of the last two differs.
+    words = [word(value) for value in (clone, 0x8000 | 0x200000 | 0x1000000 | 17, 0, 0, own.value, own.value)]
+    again = [word(value) for value in (set_robust, robust.value, size.value)]
+
+    def fork():
+        before()
+        found = call(*words)
+        if found == 0:
+            call(*again)
+            child()
+        else:
+            parent()
+            if found < 0:
+                raise Refused("cannot fork")
+        return found
+
+    return fork
+
+
+def bear():
+    """Forks a child that will be the daemon's: returns there who was between, or 0, and None here."""
+    if fork is not None:
+        return None if fork() else 0
+    middle = os.fork()
+    if middle:
+        os.waitpid(middle, 0)
+        return None
+    middle = os.getpid()
+    try:
+        if os.fork():
+            os._exit(0)
+    except OSError as error:
+        leave("refused cannot fork: %s" % error)
+    return middle
+
+
 def serve(daemon):
     """Forks a child for each request; returns in the children only, with the request's kind."""
     space = _socket.CMSG_SPACE(32)
@@ -51,18 +116,11 @@ def serve(daemon):
         try:
             if kind not in (b"S", b"F"):
                 raise Refused("a request is `S` or `F`")
-            middle = os.fork()
-            if middle == 0:
-                middle = os.getpid()
-                try:
-                    if os.fork():
-                        os._exit(0)
-                except OSError as error:
-                    leave("refused cannot fork: %s" % error)
+            middle = bear()
+            if middle is not None:
                 os.close(CONTROL)
                 attach(middle, daemon)
                 return kind
-            os.waitpid(middle, 0)
         except (Refused, OSError) as error:
             try:
                 tell("refused %s" % error)
@@ -121,6 +179,7 @@ try:
         sys.orig_argv = list(settings["orig_argv"])
     refuse_strays()
     traps = make_traps()
+    fork = sibling()
     known_modules = frozenset(sys.modules) - {"__main__"}
     ready = {
         "version": "%d.%d.%d" % sys.version_info[:3],
