@@ -172,7 +172,11 @@ try:
     notes = []
     gc.disable()
     standard_output()
-    source, code = compiled()
+    script = apart(compiled)
+    if not isinstance(script, tuple):
+        raise Unfit("cannot compile the script: %s" % (script or "the compiler dies of it"))
+    source, code = script
+    del script
     prepare(notes)
     sys.argv = [settings["script"]]
     if hasattr(sys, "orig_argv"):
@@ -188,6 +192,8 @@ try:
         "files": sorted(module_files(()) | {settings["script"]}),
     }
     gc.collect()
+    if hasattr(ctypes.pythonapi, "malloc_trim"):
+        ctypes.pythonapi.malloc_trim(ctypes.c_size_t(0))
     gc.freeze()
     ready["kib"] = resident()
     say({"ready": ready})

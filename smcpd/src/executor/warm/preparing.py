@@ -11,6 +11,7 @@ import sys
 import _imp
 import importlib.util
 import json
+import marshal
 import posix
 from _io import BufferedWriter, TextIOWrapper
 
@@ -27,6 +28,26 @@ NEVER = {
 
 class Unfit(Exception):
     """The plugin has to be started cold; the text is the reason."""
+
+
+def apart(work):
+    """Returns what `work` comes to in a child of its own.
+
+    What it takes of memory, and the interpreter keeps, is none of this process's then: each fork has to pay for that.
+    """
+    ends = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with open(ends[1], "wb") as file:
+                marshal.dump(work(), file)
+        finally:
+            os._exit(0)
+    os.close(ends[1])
+    with open(ends[0], "rb") as file:
+        data = file.read()
+    os.waitpid(child, 0)
+    return marshal.loads(data) if data else None
 
 
 # --- What the plugin imports
@@ -102,6 +123,13 @@ class Sources:
                     self.read(path + "/" + inner + ".py", name)
             return True
         return False
+
+
+def imports(root):
+    """Returns the modules that are imported, each with the names taken from it, and whether dates are read."""
+    sources = Sources(root)
+    sources.read(settings["script"])
+    return {name: sorted(taken) for name, taken in sources.found.items()}, sources.strptime
 
 
 def shadowed(root):
@@ -217,7 +245,7 @@ def check():
 
 
 def compiled():
-    """Returns the script's source and its code, or None where compiling it warns of something."""
+    """Returns the script's source, and its code or None where compiling it warns of something; or why it cannot be."""
     import warnings
 
     try:
@@ -227,7 +255,7 @@ def compiled():
             warnings.simplefilter("always")
             code = compile(source, settings["script"], "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Unfit("cannot compile the script: %s: %s" % (type(error).__name__, error))
+        return "%s: %s" % (type(error).__name__, error)
     return source, None if heard else code
 
 
@@ -248,13 +276,12 @@ def prepare(said):
         for name in set(sys.modules) - started:
             del sys.modules[name]
     else:
-        sources = Sources(root)
-        sources.read(settings["script"])
-        for name, taken in sources.found.items():
+        found, strptime = apart(lambda: imports(root)) or ({}, False)
+        for name, taken in found.items():
             top = name.partition(".")[0]
             if top not in NEVER and not top.startswith(("_test", "_xx")) and is_standard(top):
                 import_ahead(name, taken)
-        if sources.strptime:
+        if strptime:
             import_ahead("_strptime")
         if sys.version_info >= (3, 13):
             import_ahead("traceback")  # an uncaught exception is printed with it
