@@ -213,7 +213,7 @@ class Spare:
         os.environ._data = os.environb._data = self.data
         for name, late in zip(("argv", "orig_argv"), self.lists):
             setattr(sys, name, late)
-        self.lift = lay(self.wait)
+        self.lift = lay(self.wait, find)
         sys.addaudithook(self.hook)
 
     def wait(self, at):

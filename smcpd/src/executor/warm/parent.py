@@ -184,12 +184,13 @@ try:
     refuse_strays()
     traps = make_traps()
     fork = sibling()
+    find, missing = quick_find()
     known_modules = frozenset(sys.modules) - {"__main__"}
     ready = {
         "version": "%d.%d.%d" % sys.version_info[:3],
         "modules": len(sys.modules),
         "said": notes,
-        "files": sorted(module_files(()) | {settings["script"]}),
+        "files": sorted(module_files(()) | {settings["script"]} | set(missing)),
     }
     gc.collect()
     if hasattr(ctypes.pythonapi, "malloc_trim"):

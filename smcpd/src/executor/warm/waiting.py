@@ -314,8 +314,11 @@ class Hook:
             self.read.add(path)
 
 
-def lay(wait):
-    """Puts something that waits in the place of each of UNREPORTED; returns what takes it away."""
+def lay(wait, find):
+    """Puts something that waits in the place of each of UNREPORTED, and `find`, if any, in that of gettext's.
+
+    Returns what takes it all away.
+    """
     laid = {}
 
     def late(name, function):
@@ -331,13 +334,70 @@ def lay(wait):
         if function is not None and function not in laid:
             setattr(sys.modules[where], name, late(where + "." + name, function))
 
+    if find is not None:
+        laid[find] = find.__wrapped__
+        sys.modules["gettext"].find = find
+
     def lift():
-        for where, name in UNREPORTED:
+        for where, name in UNREPORTED + (("gettext", "find"),):
             function = getattr(sys.modules.get(where), name, None)
             if function in laid:
                 setattr(sys.modules[where], name, laid[function])
 
     return lift
+
+
+# --- Translations
+
+
+def quick_find():
+    """Returns what stands in for `gettext.find` in a spare until it waits, and the files that make it wrong if they come.
+
+    argparse has it look for a translation of each of its own words, which is half of what a small program does before
+    it looks at its arguments. Nothing stands in where there is a translation.
+    """
+    gettext = sys.modules.get("gettext")
+    if gettext is None:
+        return None, []
+    original, place, looked, environ = gettext.find, gettext._default_localedir, [], os.environ
+    names = [os.fsencode(name) for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")]
+
+    def first():
+        for name in names:
+            value = dict.get(environ._data, name)
+            if value:
+                return value
+
+    class Path:
+        join = staticmethod(os.path.join)
+
+        @staticmethod
+        def exists(path):
+            looked.append(path)
+            return os.path.exists(path)
+
+    class System:
+        environ = os.environ
+        path = Path
+
+    gettext.os = System
+    try:
+        known = original("messages", all=True)
+    finally:
+        gettext.os = os
+    language = first()
+
+    def find(domain, localedir=None, languages=None, all=False):
+        if (
+            type(domain) is str and domain == "messages" and all is True and localedir is None and languages is None and spare.pending
+            and os.environ is environ and gettext._default_localedir is place and first() == language
+        ):
+            return []
+        return original(domain, localedir, languages, all)
+
+    find.__name__, find.__qualname__, find.__module__ = original.__name__, original.__qualname__, original.__module__
+    find.__doc__, find.__wrapped__ = original.__doc__, original
+    return (None, []) if known else (find, looked)
 
 
 # --- What a spare was made of
