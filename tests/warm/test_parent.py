@@ -123,6 +123,41 @@ class Ready(Case):
         parent = self.parent(text.replace("'beside', 'wave'", "'beside', 'wave', 'colorsys'"))
         self.assertEqual(parent.call("F").stdout, b"[True, True, False, True, False] []\n")
 
+    def test_a_translation_that_is_not_there_is_watched_for(self):
+        text = "import argparse, sys\nprint(argparse.ArgumentParser(sys.argv[0]).format_usage())\n"
+        gone = [path for path in self.parent(text).answer["ready"]["files"] if not os.path.lexists(path)]
+        self.assertTrue(gone)
+        for path in gone:
+            self.assertTrue(os.path.isdir(os.path.dirname(path)), path)
+        base = dict(driver.BASE, LC_ALL="C")
+        files = self.parent(text, base=base).answer["ready"]["files"]
+        self.assertEqual([path for path in files if not os.path.lexists(path)], [], "nothing is looked for in C")
+
+    def test_a_spare_tells_every_file_that_it_was_made_of(self):
+        for name in "one", "two", "three":
+            self.file(name + ".py", "")
+        by_path = (
+            "spec = importlib.util.spec_from_file_location('three', sys.path[0] + '/three.py')\n"
+            "spec.loader.exec_module(importlib.util.module_from_spec(spec))\n"
+        )
+        kept = "module = importlib.util.module_from_spec(spec)\nsys.modules['three'] = module\n"
+        texts = {
+            "import one\nfrom two import __name__ as name\n": ["one", "two"],
+            "import importlib.util\n" + by_path: [],
+            "import importlib.util\n" + by_path + kept: ["three"],
+            "": [],
+        }
+        for text, names in texts.items():
+            for turn in "compiled now", "compiled before":
+                with self.subTest(text=text, turn=turn):
+                    parent = self.parent("import sys\n" + text + "print(sys.argv[1:])\n")
+                    with parent.request("S") as child:
+                        files = json.loads(child.until("waiting").partition(" ")[2])["files"]
+                        found = {os.path.basename(path)[:-3] for path in files if path.endswith(".py")}
+                    driver.await_exit(child.pid)
+                    self.assertLessEqual({"cli", *names}, found)
+                    parent.close()
+
     def test_a_child_is_the_daemons_whichever_way_it_is_forked(self):
         text = "import os, sys\nprint(os.getppid(), os.getpgrp() == os.getpid(), sys.argv[1:])\n"
         said = b"%d True ['x']\n" % os.getpid()

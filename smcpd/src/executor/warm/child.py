@@ -174,7 +174,7 @@ def mark(value):
 # --- A spare
 
 
-def make_traps():
+def make_traps(find):
     """Makes what waits in a spare; in the parent, since it costs more than the rest of a spare's start."""
     names = frozenset(os.fsencode(name) for name in settings["names"] if not name.endswith("*"))
     starts = tuple(os.fsencode(name[:-1]) for name in settings["names"] if name.endswith("*"))
@@ -186,7 +186,7 @@ def make_traps():
         spare.wait(at)
 
     lists = [late_list(getattr(sys, name), wait) for name in ("argv", "orig_argv") if hasattr(sys, name)]
-    return late_environment(os.environ._data, is_late, wait), lists
+    return (late_environment(os.environ._data, is_late, wait), lists, *make_late(wait, find))
 
 
 class Spare:
@@ -209,11 +209,11 @@ class Spare:
         self.channel = os.fstat(CHANNEL).st_ino
         if can_rise:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        self.data, self.lists = traps
+        self.data, self.lists, self.lay, self.lift = traps
         os.environ._data = os.environb._data = self.data
         for name, late in zip(("argv", "orig_argv"), self.lists):
             setattr(sys, name, late)
-        self.lift = lay(self.wait, find)
+        self.lay()
         sys.addaudithook(self.hook)
 
     def wait(self, at):
@@ -293,7 +293,8 @@ class Spare:
         return b"".join(pieces)
 
     def files(self):
-        paths = module_files(known_modules)
+        # To look through all that the parent has imported would touch every page of it.
+        paths = module_files(known_modules) if self.hook.imports else set()
         paths.add(settings["script"])
         paths.update([os.path.dirname(path) for path in paths])
         return sorted(paths | self.hook.read)

@@ -182,9 +182,9 @@ try:
     if hasattr(sys, "orig_argv"):
         sys.orig_argv = list(settings["orig_argv"])
     refuse_strays()
-    traps = make_traps()
-    fork = sibling()
     find, missing = quick_find()
+    traps = make_traps(find)
+    fork = sibling()
     known_modules = frozenset(sys.modules) - {"__main__"}
     ready = {
         "version": "%d.%d.%d" % sys.version_info[:3],

@@ -275,14 +275,17 @@ UNREPORTED = (
 
 # Read, and noted: a change of one of them makes the spare stale.
 READS = ("os.listdir", "os.scandir", "os.chdir", "os.walk", "os.fwalk")
+# One of these comes with each module that is loaded from a file; the last one in versions that have not the second.
+LOADS = ("import", "marshal.loads", "code.__new__")
 
 
 class Hook:
-    """The audit hook of a spare: waits at effects, and notes what was read."""
+    """The audit hook of a spare: waits at effects, and notes what was read and whether anything was imported."""
 
     def __init__(self, wait):
         self.wait = wait
         self.pending = True
+        self.imports = False
         self.read = set()
         self.own = ("/proc/self", "/proc/thread-self", "/proc/%d" % os.getpid())
 
@@ -299,6 +302,9 @@ class Hook:
             else:
                 self.note(path)
             return
+        if event in LOADS:
+            self.imports = True
+            return
         effect = EFFECTS.get(event)
         if effect is not None:
             if effect is True or effect(*args):
@@ -314,37 +320,44 @@ class Hook:
             self.read.add(path)
 
 
-def lay(wait, find):
-    """Puts something that waits in the place of each of UNREPORTED, and `find`, if any, in that of gettext's.
+def make_late(wait, find):
+    """Returns functions that put something that waits in the place of each of UNREPORTED, and take it away again.
 
-    Returns what takes it all away.
+    `find`, if any, is what stands in for gettext's.
     """
-    laid = {}
+    laid, places, made = {}, [], {}
 
     def late(name, function):
         def call(*args, **options):
             wait("event " + name)
             return function(*args, **options)
 
-        laid[call] = function
         return call
 
     for where, name in UNREPORTED:
-        function = getattr(sys.modules.get(where), name, None)
-        if function is not None and function not in laid:
-            setattr(sys.modules[where], name, late(where + "." + name, function))
-
+        module = sys.modules.get(where)
+        function = getattr(module, name, None)
+        if function is not None:
+            if function not in made:
+                made[function] = late(where + "." + name, function)
+                laid[made[function]] = function
+            places.append((module, name, made[function]))
     if find is not None:
         laid[find] = find.__wrapped__
-        sys.modules["gettext"].find = find
+        places.append((sys.modules["gettext"], "find", find))
+
+    def lay():
+        for module, name, function in places:
+            setattr(module, name, function)
 
     def lift():
+        # Also from a module that was imported since and took one over.
         for where, name in UNREPORTED + (("gettext", "find"),):
             function = getattr(sys.modules.get(where), name, None)
             if function in laid:
                 setattr(sys.modules[where], name, laid[function])
 
-    return lift
+    return lay, lift
 
 
 # --- Translations
@@ -397,7 +410,16 @@ def quick_find():
 
     find.__name__, find.__qualname__, find.__module__ = original.__name__, original.__qualname__, original.__module__
     find.__doc__, find.__wrapped__ = original.__doc__, original
-    return (None, []) if known else (find, looked)
+    return (None, []) if known else (find, sorted({absent(path) for path in looked}))
+
+
+def absent(path):
+    """Returns the first of the directories on the way to a file that is not there, or else the file."""
+    while True:
+        above = os.path.dirname(path)
+        if above == path or os.path.isdir(above):
+            return path
+        path = above
 
 
 # --- What a spare was made of
@@ -431,7 +453,13 @@ def module_files(known):
     return found
 
 
+PAGE = os.sysconf("SC_PAGE_SIZE") // 1024
+
+
 def resident():
     """Returns this process's resident memory in KiB."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * (os.sysconf("SC_PAGE_SIZE") // 1024)
+    fd = os.open("/proc/self/statm", os.O_RDONLY)
+    try:
+        return int(os.read(fd, 200).split()[1]) * PAGE
+    finally:
+        os.close(fd)
