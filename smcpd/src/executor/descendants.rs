@@ -90,13 +90,6 @@ fn belonging(
     found
 }
 
-/// Returns whether a process is a living child of `parent` and leads its own group.
-pub(super) fn leads_a_group_of(pid: Pid, parent: Pid) -> bool {
-    let (pid, parent) = (pid.as_raw_nonzero().get(), parent.as_raw_nonzero().get());
-    let found = fs::read_to_string(format!("/proc/{pid}/stat")).ok().and_then(|line| parse(pid, &line));
-    found.is_some_and(|found| !found.dead && found.parent == parent && found.group == pid)
-}
-
 fn processes() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries

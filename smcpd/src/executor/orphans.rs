@@ -6,13 +6,17 @@
 use std::fs;
 use std::time::Duration;
 
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, getpgid, waitid, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::spawner::Spawner;
 use crate::pulse::Heart;
+
+/// Sees who is dead, and leaves the reaping to somebody else.
+const LOOK: WaitIdOptions =
+    WaitIdOptions::EXITED.union(WaitIdOptions::NOHANG).union(WaitIdOptions::NOWAIT);
 
 /// Reaps until the executor ends and no call is left.
 pub(super) async fn reap(
@@ -41,6 +45,17 @@ pub(super) async fn reap(
         tokio::time::sleep(Duration::from_millis(10)).await;
         spawner.reap_strangers();
     }
+}
+
+/// Whether a child of this process is dead and nobody has reaped it yet.
+pub(super) fn any_is_dead() -> bool {
+    // To have no children at all is an error.
+    matches!(waitid(WaitId::All, LOOK), Ok(Some(_)))
+}
+
+/// Whether it is a living child of this process and leads its own group.
+pub(super) fn leads_and_lives(pid: Pid) -> bool {
+    getpgid(Some(pid)) == Ok(pid) && matches!(waitid(WaitId::Pid(pid), LOOK), Ok(None))
 }
 
 /// Lists this process's children: of every thread, dead ones included.

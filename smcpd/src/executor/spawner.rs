@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustix::process::{Pid, Signal, getpid, kill_process_group, set_child_subreaper};
 
-use super::{descendants, launch, orphans};
+use super::{launch, orphans};
 
 /// Starts programs, and knows which children are not to be reaped by whoever finds them dead.
 #[derive(Debug)]
@@ -110,13 +110,19 @@ impl Spawner {
         // Nobody is reaped meanwhile, so that the number stays its own.
         let _noting = self.starting.read().unwrap_or_else(PoisonError::into_inner);
         let mut known = self.known();
-        let ours = !known.leaders.contains(&pid) && descendants::leads_a_group_of(pid, getpid());
+        let ours = !known.leaders.contains(&pid) && orphans::leads_and_lives(pid);
         (ours && known.kept.insert(pid)).then(|| Kept { pid, spawner: Arc::clone(self) })
     }
 
     /// Reaps dead children that nobody knows.
     pub(super) fn reap_strangers(&self) {
         let _none_starting = self.starting.write().unwrap_or_else(PoisonError::into_inner);
+        // Who comes for a beat of the heart is to have had both locks.
+        drop(self.known());
+        // Mostly whoever died was a call's, and is reaped by now.
+        if !orphans::any_is_dead() {
+            return;
+        }
         for child in orphans::children() {
             let known = self.known();
             let stranger = !known.leaders.contains(&child) && !known.kept.contains(&child);
