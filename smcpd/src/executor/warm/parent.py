@@ -1,4 +1,4 @@
-"""A warm worker's program, part 5 of 5: the parent, and the order of everything (see waiting.py for that of the parts).
+"""A warm worker's program, part 6 of 6: the parent, and the order of everything (see waiting.py for that of the parts).
 
 By `bootstrap.py` came `control`, the socket to the daemon, on descriptor 0. On it the parent reads its settings and
 answers one line of JSON: `{"ready": ...}`, or `{"unfit": REASON}` and leaves. It then forks a child for each request

@@ -24,6 +24,7 @@ const BOOTSTRAP: &str = include_str!("bootstrap.py");
 /// The order is theirs.
 const PROGRAM: &str = concat!(
     include_str!("waiting.py"),
+    include_str!("effects.py"),
     include_str!("child.py"),
     include_str!("running.py"),
     include_str!("preparing.py"),
