@@ -15,8 +15,7 @@ use super::spawner::Spawner;
 use crate::pulse::Heart;
 
 /// Sees who is dead, and leaves the reaping to somebody else.
-const LOOK: WaitIdOptions =
-    WaitIdOptions::EXITED.union(WaitIdOptions::NOHANG).union(WaitIdOptions::NOWAIT);
+const LOOK: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::NOHANG).union(WaitIdOptions::NOWAIT);
 
 /// Reaps until the executor ends and no call is left.
 pub(super) async fn reap(
