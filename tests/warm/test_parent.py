@@ -163,8 +163,9 @@ class Ready(Case):
         said = b"%d True ['x']\n" % os.getpid()
         found = driver.program()
         twice = found.replace(b"fork = sibling()", b"fork = None")
-        self.assertNotEqual(found, twice)
-        for sources in found, twice:
+        forbidden = found.replace(b"0x8000 | 0x200000", b"0x10000")  # CLONE_THREAD alone is no request
+        self.assertEqual(len({found, twice, forbidden}), 3)
+        for sources in found, twice, forbidden:
             parent = self.parent(text, sources=sources)
             for kind in "FS" * 3:
                 self.assertEqual(parent.call(kind, ["x"]).stdout, said)

@@ -72,8 +72,6 @@ def sibling():
             child()
         else:
             parent()
-            if found < 0:
-                raise Refused("cannot fork")
         return found
 
     return fork
@@ -82,7 +80,10 @@ def sibling():
 def bear():
     """Forks a child that will be the daemon's: returns there who was between, or 0, and None here."""
     if fork is not None:
-        return None if fork() else 0
+        found = fork()
+        if found >= 0:
+            return None if found else 0
+        # The first process of a namespace may not do that, nor one whom a filter forbids it.
     middle = os.fork()
     if middle:
         os.waitpid(middle, 0)
