@@ -6,26 +6,23 @@
 //! catalog is swapped in when all the rest are described.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::changes::Changes;
 use super::describe::Describer;
-use super::environment::Environment;
-use super::model::Description;
-use super::plugin::Defaults;
-use super::scan::{self, Interpreters, Located};
+use super::describing::{Describing, Place};
+use super::scan;
 use super::store::Store;
 use super::transitions::transitions;
 use super::watch::Watch;
-use super::{Catalog, Plugin, PluginState, digest, python};
+use super::{Catalog, PluginState, python};
 use crate::config::{Config, Current};
-use crate::events::{Event, Field, Kind};
+use crate::events::{Event, Field};
 use crate::executor::Executor;
 use crate::metrics::{Metrics, Rescan};
 
@@ -68,8 +65,6 @@ pub(crate) struct Discovery {
     cancel: CancellationToken,
 }
 
-/// One plugin's result.
-type Found = (String, PluginState);
 type States = BTreeMap<String, PluginState>;
 
 /// What a rescan changed, or why there was none.
@@ -164,9 +159,9 @@ impl Discovery {
         self.find_python().await;
         let mut states = States::new();
         match self.describe_all(&states) {
-            Ok((tasks, pending)) => {
+            Ok((describing, pending)) => {
                 states = pending;
-                self.start(&mut states, tasks, started, ready).await;
+                self.start(&mut states, describing, started, ready).await;
             }
             Err(error) => {
                 tracing::error!("{error}");
@@ -222,18 +217,18 @@ impl Discovery {
     async fn start(
         &self,
         states: &mut States,
-        mut tasks: JoinSet<Found>,
+        mut describing: Describing,
         started: Instant,
         ready: oneshot::Sender<()>,
     ) {
         let deadline =
             tokio::time::sleep(self.settings.plugins.startup_wait.saturating_sub(started.elapsed()));
-        collect(states, &mut tasks, deadline).await;
+        collect(states, &mut describing, deadline).await;
         self.publish(states);
         let _stopping = ready.send(());
-        while let Some(found) = tasks.join_next().await {
-            note(states, found);
-            collect(states, &mut tasks, tokio::time::sleep(TOGETHER)).await;
+        while let Some(found) = describing.next().await {
+            states.extend(found);
+            collect(states, &mut describing, tokio::time::sleep(TOGETHER)).await;
             self.publish(states);
         }
     }
@@ -250,9 +245,9 @@ impl Discovery {
         }
         // What the operator grants may be other than it was, so nobody stays as they are.
         let nobody = States::new();
-        let (mut tasks, mut new) = self.describe_all(if self.stale { &nobody } else { states })?;
-        while let Some(found) = tasks.join_next().await {
-            note(&mut new, found);
+        let (mut describing, mut new) = self.describe_all(if self.stale { &nobody } else { states })?;
+        while let Some(found) = describing.next().await {
+            new.extend(found);
         }
         let old = Arc::clone(&self.publisher.borrow());
         let same = states.len() == new.len()
@@ -281,41 +276,33 @@ impl Discovery {
     /// The plugins directory, and where each plugin really is.
     fn directories(&self, states: &States) -> BTreeSet<PathBuf> {
         let plugins = &self.settings.plugins.directory;
-        let real = states.keys().filter_map(|name| plugins.join(name).canonicalize().ok());
+        let real = states.iter().filter_map(|(name, state)| match state {
+            PluginState::Described(plugin) => Some(plugin.directory().to_owned()),
+            PluginState::Pending | PluginState::Failed(_) => plugins.join(name).canonicalize().ok(),
+        });
         real.chain([plugins.clone()]).collect()
     }
 
     /// Begins to describe every plugin that is in the directory now; `known` ones that did not change stay.
-    fn describe_all(&self, known: &States) -> Result<(JoinSet<Found>, States), RescanError> {
+    fn describe_all(&self, known: &States) -> Result<(Describing, States), RescanError> {
         let directory = &self.settings.plugins.directory;
         let names = scan::names(directory).map_err(|error| RescanError::Unreadable {
             directory: directory.clone(),
             reason: error.to_string(),
         })?;
-        let slots = Arc::new(Semaphore::new(self.settings.plugins.describe_parallel.get()));
-        let mut tasks = JoinSet::new();
-        let mut states = States::new();
-        for name in names {
+        let states = names.iter().map(|name| (name.clone(), PluginState::Pending)).collect();
+        let names = names.into_iter().map(|name| {
             let before = match known.get(&name) {
                 Some(PluginState::Described(plugin)) => Some(Arc::clone(plugin)),
                 Some(PluginState::Pending | PluginState::Failed(_)) | None => None,
             };
-            states.insert(name.clone(), PluginState::Pending);
-            let (slots, python) = (Arc::clone(&slots), self.python.clone());
-            let (settings, describer, store) =
-                (Arc::clone(&self.settings), Arc::clone(&self.describer), self.store.clone());
-            tasks.spawn(async move {
-                let _slot = slots.acquire_owned().await.expect("the semaphore is never closed");
-                let entry = settings.plugins.directory.join(&name);
-                let known = Known { store: Some(&store), before };
-                let state = match describe(&settings, &describer, &name, &entry, python, known).await {
-                    Ok(plugin) => PluginState::Described(plugin),
-                    Err(reason) => PluginState::Failed(reason),
-                };
-                (name, state)
-            });
-        }
-        Ok((tasks, states))
+            (name, before)
+        });
+        let place = Place { settings: Arc::clone(&self.settings), python: self.python.clone() };
+        Ok((
+            Describing::start(place, Arc::clone(&self.describer), self.store.clone(), names.collect()),
+            states,
+        ))
     }
 
     async fn find_python(&mut self) {
@@ -357,92 +344,15 @@ impl Discovery {
 }
 
 /// Notes results until `deadline`, or until there are no more.
-async fn collect(states: &mut States, tasks: &mut JoinSet<Found>, deadline: tokio::time::Sleep) {
+async fn collect(states: &mut States, describing: &mut Describing, deadline: tokio::time::Sleep) {
     tokio::pin!(deadline);
     loop {
         tokio::select! {
-            found = tasks.join_next() => match found {
-                Some(found) => note(states, found),
+            found = describing.next() => match found {
+                Some(found) => states.extend(found),
                 None => return,
             },
             () = &mut deadline => return,
         }
     }
-}
-
-fn note(states: &mut States, found: Result<Found, tokio::task::JoinError>) {
-    match found {
-        Ok((name, state)) => {
-            states.insert(name, state);
-        }
-        Err(error) => tracing::error!(%error, "describing a plugin failed within the daemon"),
-    }
-}
-
-/// What is already known of a plugin.
-#[derive(Debug, Default)]
-pub(super) struct Known<'a> {
-    pub(super) store: Option<&'a Store>,
-    pub(super) before: Option<Arc<Plugin>>,
-}
-
-/// Describes the plugin at `entry`, unless what is known of it still holds; the error is the reason to show.
-pub(super) async fn describe(
-    settings: &Arc<Config>,
-    describer: &Describer,
-    name: &str,
-    entry: &Path,
-    python: Option<PathBuf>,
-    known: Known<'_>,
-) -> Result<Arc<Plugin>, String> {
-    let granted = settings.plugin.get(name).cloned().unwrap_or_default();
-    let look = || {
-        let (settings, name, own) = (Arc::clone(settings), name.to_owned(), granted.python.clone());
-        let (entry, python) = (entry.to_owned(), python.clone());
-        tokio::task::spawn_blocking(move || {
-            let environments = settings.paths.state.join("venv");
-            let interpreters = Interpreters { python: python.as_deref(), environments: &environments };
-            let located = scan::locate(&entry, &name, own.as_deref(), interpreters)?;
-            let digest = digest::of(&located);
-            Ok::<(Located, String), String>((located, digest))
-        })
-    };
-    let (mut located, mut digest) = look().await.map_err(|error| error.to_string())??;
-    let is_watched = known.before.is_some();
-    if let Some(before) = known.before.filter(|before| before.is_of(&located, &digest)) {
-        return Ok(before);
-    }
-    if !is_watched && known.store.is_some_and(|store| store.had_other_files(name, &digest)) {
-        Event::of(Kind::PluginDrifted).text(Field::Plugin, name).write();
-    }
-    let environment = |declared: &[&str]| {
-        Environment::choose(std::env::vars_os(), settings.plugins.environment, declared, &granted.environment)
-    };
-    let mut tries = 0;
-    let description = loop {
-        if let Some(description) = known.store.and_then(|store| store.load(name, &digest)) {
-            break description;
-        }
-        let described = describer.describe(&located, &environment(&[])).await;
-        // A plugin that changed while it was asked may have been read half.
-        let (now, later) = look().await.map_err(|error| error.to_string())??;
-        if later == digest || tries == 5 {
-            let description: Description = described?;
-            if let Some(store) = known.store {
-                store.save(name, &digest, &description);
-            }
-            break description;
-        }
-        tries += 1;
-        (located, digest) = (now, later);
-    };
-    let declared: Vec<&str> = description.environment.iter().map(|variable| variable.name.as_str()).collect();
-    let environment = environment(&declared);
-    let state = match &granted.directory {
-        Some(directory) => directory.clone(),
-        None => settings.paths.plugin_state(name),
-    };
-    let defaults = Defaults { execution: &settings.execution, warm: settings.warm.mode };
-    let plugin = Plugin::new(located, digest, description, environment, state, &granted, defaults);
-    Ok(Arc::new(plugin))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::describe::Describer;
-use super::discovery::{Known, describe};
+use super::describing::{Place, describe};
 use super::lint::{self, Code, Finding, Severity};
 use super::model::Command;
 use super::round_trip::{self, Example, RoundTrip};
@@ -38,7 +38,8 @@ pub(crate) async fn inspect(
         cancel.clone(),
     )?;
     let python = python::find(&settings.plugins, executor, cancel).await;
-    match describe(&settings, &describer, &name, &path, python, Known::default()).await {
+    let place = Place { settings: Arc::clone(&settings), python };
+    match describe(&place, &describer, &name, &path).await {
         Ok(plugin) => Ok(described(&settings, &describer, &plugin, findings).await),
         Err(reason) => {
             // Whatever is wrong with the entry point is the reason already.

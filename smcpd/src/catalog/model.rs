@@ -14,25 +14,63 @@ use crate::config::WarmMode;
 #[serde(default)]
 pub(crate) struct Description {
     /// How it was found out.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) source: Source,
     /// Its parser was seen, and adds its facts each time.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) parser_seen: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) title: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) version: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) description: Option<String>,
     /// Variables that the contract declares.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) environment: Vec<Variable>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) timeout: Option<f64>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) concurrency: Option<u32>,
     /// The most that may be kept ready for it.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) warm: Option<WarmMode>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) preload: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) commands: Vec<Command>,
     /// What it offers besides tools.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) offers: Offers,
     /// What the contract says at its top and of its plugin that is not known here; it survives being written.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) extra: Map<String, Value>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) plugin_extra: Map<String, Value>,
+}
+
+/// What is as it would be if nothing was said need not be written.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl Description {
+    /// Drops what only the contract's author asks for, examples among it, and what was allocated to grow into: a
+    /// daemon keeps this as long as it runs.
+    pub(crate) fn to_be_kept(mut self) -> Self {
+        (self.extra, self.plugin_extra) = Default::default();
+        for command in &mut self.commands {
+            command.extra = Map::new();
+            for parameter in &mut command.parameters {
+                parameter.extra = Map::new();
+            }
+            command.parameters.shrink_to_fit();
+            command.path.shrink_to_fit();
+        }
+        self.commands.shrink_to_fit();
+        self.offers.forget_extra();
+        self
+    }
 }
 
 /// The step of discovery that succeeded.
@@ -63,9 +101,13 @@ impl Source {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Variable {
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) name: String,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) description: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) required: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) secret: bool,
 }
 
@@ -74,30 +116,47 @@ pub(crate) struct Variable {
 #[serde(default)]
 pub(crate) struct Command {
     /// The tool's half of the name: the path joined with `_`.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) name: String,
     /// The words on the command line.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) path: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) title: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) description: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) annotations: Option<Value>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) parameters: Vec<Parameter>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) exclusive: Vec<Exclusive>,
     /// Replaces the schema we would build.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) input_schema: Option<Value>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) output_schema: Option<Value>,
     /// The exact name on the wire.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) tool_name: Option<String>,
     /// Arguments go to stdin as one JSON object, not on the command line.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) stdin: bool,
     /// Lines of JSON on stderr may tell its progress.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) progress: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) timeout: Option<f64>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) concurrency: Option<u32>,
     /// Whether a call may become a task.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) task: Option<TaskSupport>,
     /// Nothing is known of its parameters: any are taken.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) open: bool,
     /// What the contract says of it that is not known here.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) extra: Map<String, Value>,
 }
 
@@ -134,7 +193,9 @@ impl Command {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Exclusive {
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) required: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) members: Vec<String>,
 }
 
@@ -142,31 +203,48 @@ pub(crate) struct Exclusive {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Parameter {
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) name: String,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) kind: Type,
     /// Its type is not known, or is several: a value passes as it is.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) any: bool,
     /// Of an array's items, where known.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) items: Option<Type>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) description: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) required: bool,
     /// Nobody should see its value.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) secret: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) default: Option<Value>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) choices: Option<Vec<Value>>,
     /// Bounds on the number of an array's items.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) least: Option<u32>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) most: Option<u32>,
     /// JSON Schema keywords that the author wrote.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) keywords: Map<String, Value>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) shape: Shape,
     /// The spelling on the command line; `None` for a positional.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) flag: Option<String>,
     /// How many words of the command's path stand before it.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) level: usize,
     /// What this plugin's parser makes of a word that stands alone.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) words: Words,
     /// What the contract says of it that is not known here.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) extra: Map<String, Value>,
 }
 

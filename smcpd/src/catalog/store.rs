@@ -4,14 +4,33 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::digest;
 use super::model::Description;
 
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    digest: String,
-    description: Description,
+#[derive(Serialize)]
+struct Written<'a> {
+    digest: &'a str,
+    description: &'a Description,
+}
+
+/// The description is read only where it is the one that is asked for.
+#[derive(Deserialize)]
+struct Read<'a> {
+    digest: &'a str,
+    #[serde(borrow)]
+    description: &'a RawValue,
+}
+
+/// What is kept of a plugin.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Found {
+    Nothing,
+    Same(Description),
+    /// Its files are the same, and what reads and runs them is not.
+    SameFiles,
+    OtherFiles,
 }
 
 /// The cache of one daemon: a file a plugin.
@@ -29,23 +48,19 @@ impl Store {
         self.directory.join(format!("{plugin}.json"))
     }
 
-    fn entry(&self, plugin: &str) -> Option<Entry> {
-        serde_json::from_slice(&fs::read(self.path(plugin)).ok()?).ok()
-    }
-
-    pub(crate) fn load(&self, plugin: &str, digest: &str) -> Option<Description> {
-        let entry = self.entry(plugin)?;
-        (entry.digest == digest).then_some(entry.description)
-    }
-
-    /// Returns whether the plugin had other files when it was last described.
-    pub(crate) fn had_other_files(&self, plugin: &str, digest: &str) -> bool {
-        self.entry(plugin).is_some_and(|entry| !digest::same_files(&entry.digest, digest))
+    /// Looks for what the plugin was with this digest.
+    pub(crate) fn find(&self, plugin: &str, digest: &str) -> Found {
+        let Ok(text) = fs::read(self.path(plugin)) else { return Found::Nothing };
+        let Ok(read) = serde_json::from_slice::<Read<'_>>(&text) else { return Found::Nothing };
+        if read.digest == digest {
+            return serde_json::from_str(read.description.get()).map_or(Found::Nothing, Found::Same);
+        }
+        if digest::same_files(read.digest, digest) { Found::SameFiles } else { Found::OtherFiles }
     }
 
     /// Keeps a description; failing to is a slower start next time, and one line in the log.
     pub(crate) fn save(&self, plugin: &str, digest: &str, description: &Description) {
-        let entry = Entry { digest: digest.to_owned(), description: description.clone() };
+        let entry = Written { digest, description };
         let written = fs::create_dir_all(&self.directory).and_then(|()| {
             let new = self.directory.join(format!(".{plugin}.new"));
             fs::write(&new, serde_json::to_vec(&entry).expect("a description has string keys"))?;
@@ -66,15 +81,18 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path());
         let description = Description { title: Some("t".to_owned()), ..Description::default() };
-        assert_eq!(store.load("p", "1"), None);
+        assert_eq!(store.find("p", "1"), Found::Nothing);
         store.save("p", "1", &description);
-        assert_eq!(store.load("p", "1").as_ref(), Some(&description));
-        assert_eq!(store.load("p", "2"), None);
+        assert_eq!(store.find("p", "1"), Found::Same(description.clone()));
+        assert_eq!(store.find("p", "2"), Found::SameFiles);
         store.save("p", "files-1", &description);
-        assert!(!store.had_other_files("p", "files-2") && store.had_other_files("p", "others-1"));
-        assert!(!store.had_other_files("q", "files-1"));
+        assert_eq!(store.find("p", "files-2"), Found::SameFiles);
+        assert_eq!(store.find("p", "others-1"), Found::OtherFiles);
+        assert_eq!(store.find("q", "files-1"), Found::Nothing);
         fs::write(store.path("p"), b"{\"digest\": \"1\"").unwrap();
-        assert_eq!(store.load("p", "1"), None);
+        assert_eq!(store.find("p", "1"), Found::Nothing);
+        fs::write(store.path("p"), b"{\"digest\": \"1\", \"description\": {\"commands\": 1}}").unwrap();
+        assert_eq!(store.find("p", "1"), Found::Nothing);
         Store::new(Path::new("/proc/nowhere")).save("p", "1", &Description::default());
     }
 }

@@ -19,6 +19,16 @@ impl Offers {
     pub(crate) fn is_empty(&self) -> bool {
         self.resources.is_empty() && self.templates.is_empty() && self.prompts.is_empty()
     }
+
+    /// Drops what the contract says that is not known here.
+    pub(super) fn forget_extra(&mut self) {
+        self.resources.iter_mut().for_each(|one| one.extra = Map::new());
+        self.templates.iter_mut().for_each(|one| one.extra = Map::new());
+        for prompt in &mut self.prompts {
+            prompt.extra = Map::new();
+            prompt.arguments.iter_mut().for_each(|one| one.extra = Map::new());
+        }
+    }
 }
 
 /// What is said of a resource or template for people and models.

@@ -1,0 +1,233 @@
+//! Describes many plugins at once: who is known by a digest is looked up, and only the others are asked.
+//!
+//! Looking is done for many plugins in one go, in a few threads: a start that finds everything on disk is made of little
+//! else. Asking runs programs, as many at once as the operator allows, and begins while others are still looked at.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::describe::Describer;
+use super::environment::Environment;
+use super::model::Description;
+use super::plugin::Defaults;
+use super::scan::{self, Interpreters, Located};
+use super::store::{Found, Store};
+use super::{Plugin, PluginState, digest};
+use crate::config::{self, Config};
+use crate::events::{Event, Field, Kind};
+
+/// Threads that look at plugins, and how many plugins are worth one: a directory that does not answer holds up no more
+/// than its neighbours.
+const LOOKERS: usize = 4;
+const WORTH: usize = 8;
+/// How often a plugin is asked again that changed while it was asked.
+const AGAIN: usize = 5;
+
+/// Where plugins live: what decides how each is run.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) settings: Arc<Config>,
+    pub(super) python: Option<PathBuf>,
+}
+
+/// A plugin by its name, as it was known before.
+pub(super) type Name = (String, Option<Arc<Plugin>>);
+
+/// What a look at a plugin's files came to.
+#[derive(Debug)]
+enum Looked {
+    Known(Arc<Plugin>),
+    /// Only the plugin itself can tell.
+    Unknown(Box<Located>, String),
+}
+
+/// What a task ends with.
+#[derive(Debug)]
+enum Done {
+    Looked(Vec<(String, Result<Looked, String>)>),
+    Asked(String, PluginState),
+}
+
+/// Plugins that are being described. Dropping it gives up.
+#[derive(Debug)]
+pub(super) struct Describing {
+    tasks: JoinSet<Done>,
+    place: Place,
+    describer: Arc<Describer>,
+    store: Store,
+    slots: Arc<Semaphore>,
+}
+
+impl Describing {
+    pub(super) fn start(place: Place, describer: Arc<Describer>, store: Store, names: Vec<Name>) -> Self {
+        let slots = Arc::new(Semaphore::new(place.settings.plugins.describe_parallel.get()));
+        let mut describing = Self { tasks: JoinSet::new(), place, describer, store, slots };
+        let each = names.len().div_ceil(LOOKERS).max(WORTH);
+        let mut names = names.into_iter().peekable();
+        while names.peek().is_some() {
+            let some: Vec<Name> = names.by_ref().take(each).collect();
+            let (place, store) = (describing.place.clone(), describing.store.clone());
+            describing.tasks.spawn_blocking(move || {
+                Done::Looked(
+                    some.into_iter()
+                        .map(|(name, before)| {
+                            let entry = place.settings.plugins.directory.join(&name);
+                            let looked = place.look(&name, &entry, &store, before);
+                            (name, looked)
+                        })
+                        .collect(),
+                )
+            });
+        }
+        describing
+    }
+
+    /// Waits for more results, and returns them; nothing where all are there. A result is not lost where this is given
+    /// up.
+    pub(super) async fn next(&mut self) -> Option<Vec<(String, PluginState)>> {
+        Some(match self.tasks.join_next().await? {
+            Ok(Done::Asked(name, state)) => vec![(name, state)],
+            Ok(Done::Looked(looked)) => looked
+                .into_iter()
+                .filter_map(|(name, looked)| match looked {
+                    Ok(Looked::Known(plugin)) => Some((name, PluginState::Described(plugin))),
+                    Err(reason) => Some((name, PluginState::Failed(reason))),
+                    Ok(Looked::Unknown(located, digest)) => {
+                        self.ask(name, *located, digest);
+                        None
+                    }
+                })
+                .collect(),
+            Err(error) => {
+                tracing::error!(%error, "describing a plugin failed within the daemon");
+                Vec::new()
+            }
+        })
+    }
+
+    fn ask(&mut self, name: String, located: Located, digest: String) {
+        let (slots, place) = (Arc::clone(&self.slots), self.place.clone());
+        let (describer, store) = (Arc::clone(&self.describer), self.store.clone());
+        self.tasks.spawn(async move {
+            let _slot = slots.acquire_owned().await.expect("the semaphore is never closed");
+            let entry = place.settings.plugins.directory.join(&name);
+            let asked = ask(&place, &describer, Some(&store), &name, &entry, (located, digest)).await;
+            Done::Asked(name, asked.map_or_else(PluginState::Failed, PluginState::Described))
+        });
+    }
+}
+
+/// Describes the plugin at `entry`, of which nothing is known, and keeps nothing of it on disk; the error is the reason
+/// to show.
+pub(super) async fn describe(
+    place: &Place,
+    describer: &Describer,
+    name: &str,
+    entry: &Path,
+) -> Result<Arc<Plugin>, String> {
+    let found = place.clone().find_soon(name, entry).await?;
+    ask(place, describer, None, name, entry, found).await
+}
+
+/// Asks the plugin itself.
+async fn ask(
+    place: &Place,
+    describer: &Describer,
+    store: Option<&Store>,
+    name: &str,
+    entry: &Path,
+    (mut located, mut digest): (Located, String),
+) -> Result<Arc<Plugin>, String> {
+    let environment = place.environment(name, &[]);
+    let mut tries = 0;
+    let description = loop {
+        let described = describer.describe(&located, &environment).await;
+        // A plugin that changed while it was asked may have been read half.
+        let (now, later) = place.clone().find_soon(name, entry).await?;
+        if later == digest || tries == AGAIN {
+            let description: Description = described?;
+            match store {
+                None => break description,
+                Some(store) => {
+                    let description = description.to_be_kept();
+                    store.save(name, &digest, &description);
+                    break description;
+                }
+            }
+        }
+        tries += 1;
+        (located, digest) = (now, later);
+        if let Some(Found::Same(description)) = store.map(|store| store.find(name, &digest)) {
+            break description;
+        }
+    };
+    Ok(place.plugin(name, located, digest, description))
+}
+
+impl Place {
+    fn granted(&self, name: &str) -> config::Plugin {
+        self.settings.plugin.get(name).cloned().unwrap_or_default()
+    }
+
+    fn find(&self, name: &str, entry: &Path) -> Result<(Located, String), String> {
+        let environments = self.settings.paths.state.join("venv");
+        let interpreters = Interpreters { python: self.python.as_deref(), environments: &environments };
+        let own = self.settings.plugin.get(name).and_then(|granted| granted.python.as_deref());
+        let located = scan::locate(entry, name, own, interpreters)?;
+        let digest = digest::of(&located);
+        Ok((located, digest))
+    }
+
+    async fn find_soon(self, name: &str, entry: &Path) -> Result<(Located, String), String> {
+        let (name, entry) = (name.to_owned(), entry.to_owned());
+        let found = tokio::task::spawn_blocking(move || self.find(&name, &entry)).await;
+        found.map_err(|error| error.to_string())?
+    }
+
+    /// Looks for what is known of the plugin at `entry` and still holds; reads files, and runs nothing.
+    fn look(
+        &self,
+        name: &str,
+        entry: &Path,
+        store: &Store,
+        before: Option<Arc<Plugin>>,
+    ) -> Result<Looked, String> {
+        let (located, digest) = self.find(name, entry)?;
+        let is_watched = before.is_some();
+        if let Some(before) = before.filter(|before| before.is_of(&located, &digest)) {
+            return Ok(Looked::Known(before));
+        }
+        match store.find(name, &digest) {
+            Found::Same(description) => {
+                let plugin = self.plugin(name, located, digest, description.to_be_kept());
+                return Ok(Looked::Known(plugin));
+            }
+            Found::OtherFiles if !is_watched => {
+                Event::of(Kind::PluginDrifted).text(Field::Plugin, name).write()
+            }
+            Found::OtherFiles | Found::SameFiles | Found::Nothing => {}
+        }
+        Ok(Looked::Unknown(Box::new(located), digest))
+    }
+
+    fn environment(&self, name: &str, declared: &[&str]) -> Environment {
+        let policy = self.settings.plugins.environment;
+        Environment::choose(std::env::vars_os(), policy, declared, &self.granted(name).environment)
+    }
+
+    fn plugin(&self, name: &str, located: Located, digest: String, description: Description) -> Arc<Plugin> {
+        let declared: Vec<&str> =
+            description.environment.iter().map(|variable| variable.name.as_str()).collect();
+        let environment = self.environment(name, &declared);
+        let granted = self.granted(name);
+        let state = match &granted.directory {
+            Some(directory) => directory.clone(),
+            None => self.settings.paths.plugin_state(name),
+        };
+        let defaults = Defaults { execution: &self.settings.execution, warm: self.settings.warm.mode };
+        Arc::new(Plugin::new(located, digest, description, environment, state, &granted, defaults))
+    }
+}
