@@ -93,25 +93,20 @@ fn is_source(name: &str) -> bool {
 }
 
 fn contents(hash: &mut Sha256, path: &Path, budget: &mut u64) {
-    stat_mode(hash, path);
-    let Ok(file) = fs::metadata(path).and_then(|found| {
-        // A FIFO or a device in a plugin must not be opened.
-        if found.is_file() { fs::File::open(path) } else { Err(std::io::ErrorKind::InvalidInput.into()) }
-    }) else {
+    let Ok(found) = fs::metadata(path) else { return };
+    hash.update(found.mode().to_le_bytes());
+    // A FIFO or a device in a plugin must not be opened.
+    if !found.is_file() {
         return;
-    };
-    let mut bytes = Vec::new();
+    }
+    let Ok(file) = fs::File::open(path) else { return };
+    // As long as it was a moment ago, and one more to see its end by.
+    let mut bytes = Vec::with_capacity(found.size().min(*budget) as usize + 1);
     if file.take(*budget + 1).read_to_end(&mut bytes).is_ok() && bytes.len() as u64 <= *budget {
         *budget -= bytes.len() as u64;
         field(hash, &bytes);
     } else {
         stat(hash, path);
-    }
-}
-
-fn stat_mode(hash: &mut Sha256, path: &Path) {
-    if let Ok(found) = fs::metadata(path) {
-        hash.update(found.mode().to_le_bytes());
     }
 }
 

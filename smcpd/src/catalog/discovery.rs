@@ -320,14 +320,16 @@ impl Discovery {
         for problem in &catalog.problems {
             tracing::warn!(tool = %problem.tool, "{}", problem.message);
         }
-        let tools_of = |name: &str| {
-            let tools = catalog.tools().iter().filter(|tool| tool.plugin_name() == Some(name));
-            tools.count() as u64
-        };
+        let mut tools_of = BTreeMap::<&str, u64>::new();
+        for plugin in catalog.tools().iter().filter_map(|tool| tool.plugin_name()) {
+            *tools_of.entry(plugin).or_default() += 1;
+        }
         for (name, kind) in transitions(self.publisher.borrow().plugins(), states) {
             let event = Event::of(kind).text(Field::Plugin, name);
             match states.get(name) {
-                Some(PluginState::Described(_)) => event.number(Field::Tools, tools_of(name)),
+                Some(PluginState::Described(_)) => {
+                    event.number(Field::Tools, tools_of.get(name).copied().unwrap_or(0))
+                }
                 Some(PluginState::Failed(reason)) => event.text(Field::Reason, reason),
                 Some(PluginState::Pending) | None => event,
             }

@@ -2,11 +2,11 @@
 //!
 //! `discovery` keeps the published [`Catalog`] true to the plugins directory: `scan` finds programs, `describe`
 //! asks them (`contract_file`, `contract`, `parser_tree` under the probe, `help_text`), `facts` turns what a parser says into
-//! commands, `digest` and `store` remember, and `describing` asks only whom they do not know. A [`Tool`] is one command: `schema` tells a client what it takes,
-//! `arguments` checks what came, `argv` says it on a command line, `output` reads what the program said, and
-//! `output_schema` holds it to what its plugin promised. Running it is the executor's. [`Offered`] is what else plugins
-//! offer: `prompt` checks a prompt's arguments, `plugin_file` reads a file of a plugin, and `printed` what the commands
-//! behind these said.
+//! commands, `digest` and `store` remember, and `describing` asks only whom they do not know.
+//! A [`Tool`] is one command: `schema` tells a client what it takes, `arguments` checks what came, `argv` says
+//! it on a command line, `output` reads what the program said, and `output_schema` holds it to what its plugin promised.
+//! Running it is the executor's. [`Offered`] is what else plugins offer: `prompt` checks a prompt's arguments,
+//! `plugin_file` reads a file of a plugin, and `printed` what the commands behind these said.
 //!
 //! `inspect` is for the plugin's author: `lint` judges its files and tools, `strict` its schemas, `round_trip` its
 //! arguments, and `contract_writer` says what was found as a contract.
@@ -252,7 +252,7 @@ impl Catalog {
                 is_tool: true,
             });
         }
-        self.index.add(self.tools.len(), wire, tool.plugin_name(), tool.command_name());
+        self.index.claim(self.tools.len(), wire, tool.plugin_name(), tool.command_name());
         self.tools.push(Arc::new(tool));
     }
 
@@ -285,7 +285,7 @@ impl Catalog {
     /// Returns all tools as `{"tools": […]}`, with the fields that a revision has; made once.
     pub(crate) fn listed(&self, fields: Fields) -> Bytes {
         let make = || {
-            let tools: Vec<_> = self.tools.iter().map(|tool| tool.to_json(fields)).collect();
+            let tools: Vec<_> = self.tools.iter().map(|tool| tool.shown(fields)).collect();
             serde_json::to_vec(&BTreeMap::from([("tools", tools)])).expect("a tool has string keys").into()
         };
         self.listed[fields as usize].get_or_init(make).clone()

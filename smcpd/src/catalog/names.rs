@@ -69,17 +69,19 @@ pub(crate) enum NotFound {
 }
 
 impl Index {
+    /// Takes a tool's wire name and identity, and no other spelling.
+    pub(crate) fn claim(&mut self, tool: usize, wire: &str, plugin: Option<&str>, command: &str) {
+        self.exact.insert(wire.to_owned(), tool);
+        // The identity is exact as well: it is what people type.
+        self.exact.entry(joined(plugin, ".", command)).or_insert(tool);
+    }
+
     /// Adds a tool under its wire name and under `plugin`, `command` joined in the three ways.
     pub(crate) fn add(&mut self, tool: usize, wire: &str, plugin: Option<&str>, command: &str) {
-        self.exact.insert(wire.to_owned(), tool);
-        let joined = |separator: &str| match plugin {
-            Some(plugin) => format!("{plugin}{separator}{command}"),
-            None => command.to_owned(),
-        };
-        // The identity is exact as well: it is what people type.
-        self.exact.entry(joined(".")).or_insert(tool);
+        self.claim(tool, wire, plugin, command);
+        let joined = |separator| joined(plugin, separator, command);
         for name in [wire.to_owned(), joined("__"), joined("."), joined("_")] {
-            let tools = self.alike.entry(alike(&name)).or_default();
+            let tools = self.alike.entry(alike(name)).or_insert_with(|| Vec::with_capacity(1));
             if !tools.contains(&tool) {
                 tools.push(tool);
             }
@@ -90,7 +92,7 @@ impl Index {
         if let Some(tool) = self.exact.get(name) {
             return Ok(*tool);
         }
-        match self.alike.get(&alike(name)).map(Vec::as_slice) {
+        match self.alike.get(&alike(name.to_owned())).map(Vec::as_slice) {
             None | Some([]) => Err(NotFound::Unknown),
             Some([tool]) => Ok(*tool),
             Some(several) => Err(NotFound::Ambiguous(several.to_vec())),
@@ -102,8 +104,15 @@ impl Index {
     }
 }
 
-fn alike(name: &str) -> String {
-    name.replace('-', "_")
+fn joined(plugin: Option<&str>, separator: &str, command: &str) -> String {
+    match plugin {
+        Some(plugin) => [plugin, separator, command].concat(),
+        None => command.to_owned(),
+    }
+}
+
+fn alike(name: String) -> String {
+    if name.contains('-') { name.replace('-', "_") } else { name }
 }
 
 #[cfg(test)]

@@ -183,7 +183,15 @@ impl Plugin {
     }
 
     pub(super) fn header_parameters(&self, command: usize) -> Result<&[HeaderParameter], &str> {
-        let make = || header_parameters(&schema::of(&self.description.commands[command]));
+        let make = || {
+            let command = &self.description.commands[command];
+            // Only what the author wrote in JSON Schema's words can name a header.
+            let has_keywords = command.parameters.iter().any(|one| !one.keywords.is_empty());
+            match command.input_schema.is_some() || has_keywords {
+                true => header_parameters(&schema::of(command)),
+                false => Ok(Vec::new()),
+            }
+        };
         let made = self.made[command].headers.get_or_init(make);
         made.as_ref().map(Vec::as_slice).map_err(String::as_str)
     }

@@ -55,6 +55,17 @@ pub(crate) struct Tool {
     kind: Kind,
 }
 
+struct Shown<'a> {
+    tool: &'a Tool,
+    fields: Fields,
+}
+
+impl serde::Serialize for Shown<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.tool.to_json(self.fields).serialize(serializer)
+    }
+}
+
 impl Tool {
     pub(super) fn health() -> Self {
         Self { id: "health".to_owned(), wire_name: "health".to_owned(), kind: Kind::Health }
@@ -127,6 +138,11 @@ impl Tool {
             Kind::Health => None,
             Kind::Command { plugin, index } => plugin.output_schema(*index),
         }
+    }
+
+    /// Returns the same as `to_json`, made when it is written: a list of all tools is never there as values.
+    pub(super) fn shown(&self, fields: Fields) -> impl serde::Serialize {
+        Shown { tool: self, fields }
     }
 
     /// Returns what `tools/list` says of it.
