@@ -264,3 +264,34 @@ fn before_the_first_catalog_health_says_so_and_clients_wait() {
         assert_eq!(daemon.get("/health", &[]).status, 200);
     });
 }
+
+#[test]
+fn many_that_are_asked_together_say_what_each_says_by_itself() {
+    let described = |mode: &str| {
+        let setup = smcpd()
+            .plugins(&["demo_math", "nested", "shapes", "argv_first", "epilog_only", "contract_only"])
+            .config(&format!("[warm]\nmode = \"{mode}\"\n[log]\nlevel = \"debug\"\n"));
+        // The interpreter that they share has another module of that name.
+        let own = setup.path().join("plugins/own_module");
+        std::fs::create_dir(&own).unwrap();
+        std::fs::write(own.join("ctypes.py"), "TEXT = 'mine'\n").unwrap();
+        let program = "import argparse, ctypes\n\
+            parser = argparse.ArgumentParser()\n\
+            parser.add_subparsers().add_parser('say', help=ctypes.TEXT)\n\
+            parser.parse_args()\n";
+        std::fs::write(own.join("cli.py"), program).unwrap();
+        let daemon = setup.start();
+        let tools = daemon.ask("tools/list", json!({}))["result"]["tools"].take();
+        let together =
+            daemon.log().lines().any(|line| line.contains("*describing") && line.contains("is up"));
+        until("nobody is left", || smcp_test_support::descendants(daemon.pid()).is_empty().then_some(()));
+        (tools, together)
+    };
+    let (alone, was_together) = described("off");
+    assert!(!was_together);
+    let (together, was_together) = described("spare");
+    assert!(was_together);
+    assert_eq!(together, alone);
+    let said = together.as_array().unwrap().iter().find(|tool| tool["name"] == "own_module__say");
+    assert_eq!(said.unwrap()["description"], "mine");
+}

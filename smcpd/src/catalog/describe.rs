@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::environment::Environment;
 use super::model::{Command, Description, Source};
+use super::nursery::Nursery;
 use super::output::json_of;
 use super::parser_tree::{Kind, Parser};
 use super::scan::Located;
@@ -38,6 +39,7 @@ pub(super) struct Describer {
     scratch: PathBuf,
     timeout: Mutex<Duration>,
     next: AtomicU64,
+    nursery: Mutex<Option<Arc<Nursery>>>,
     cancel: CancellationToken,
 }
 
@@ -108,13 +110,22 @@ impl Describer {
             scratch: cache.join("scratch").join(std::process::id().to_string()),
             timeout: Mutex::new(timeout),
             next: AtomicU64::new(0),
+            nursery: Mutex::default(),
             cancel,
         };
         fs::create_dir_all(&describer.probe)?;
-        // Whole or not at all: another daemon may be probing with it now.
-        let new = describer.probe.join(format!(".{}.new", std::process::id()));
-        fs::write(&new, PROBE)?;
-        fs::rename(new, describer.probe.join("sitecustomize.py"))?;
+        let (script, together) = Nursery::lay_out(&describer.probe, PROBE);
+        script.parent().map_or(Ok(()), fs::create_dir_all)?;
+        for (path, text) in [(describer.probe.join("sitecustomize.py"), PROBE), (script, &together)] {
+            // What Python compiled of it stays good.
+            if fs::read(&path).is_ok_and(|known| known == text.as_bytes()) {
+                continue;
+            }
+            // Whole or not at all: another daemon may be probing with it now.
+            let new = describer.probe.join(format!(".{}.new", std::process::id()));
+            fs::write(&new, text)?;
+            fs::rename(new, path)?;
+        }
         Ok(describer)
     }
 
@@ -127,6 +138,34 @@ impl Describer {
         *self.timeout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Expects to be asked for many plugins that run with `python` and find `environment`.
+    pub(super) fn gather(&self, python: &Path, environment: Environment) {
+        let mut nursery = self.nursery.lock().unwrap_or_else(PoisonError::into_inner);
+        nursery.get_or_insert_with(|| {
+            let whole = self.environment(environment.clone(), None);
+            Arc::new(Nursery::new(self.executor.clone(), &self.probe, python, environment, whole))
+        });
+    }
+
+    /// All of them have been asked.
+    pub(super) fn disperse(&self) {
+        *self.nursery.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Asks for the contract where many are asked; nothing where only an interpreter of the plugin's own can tell.
+    async fn ask_together(&self, plugin: &Located, environment: &Environment) -> Option<Said> {
+        let nursery = self.nursery.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        if !nursery.takes(plugin, environment) || !nursery.is_up().await {
+            return None;
+        }
+        let said =
+            self.run(plugin, environment, &["--describe"], Probing::Tree, Some(&nursery)).await.ok()?;
+        let is_clear = said.end == End::Exited(0)
+            && said.parser().is_some()
+            && said.contract().is_none_or(|found| found.is_ok());
+        is_clear.then_some(said)
+    }
+
     /// Asks one plugin; the error is the reason to show.
     pub(super) async fn describe(
         &self,
@@ -134,7 +173,10 @@ impl Describer {
         environment: &Environment,
     ) -> Result<Description, String> {
         let from_file = contract_file::read(&plugin.directory)?;
-        let mut said = self.ask(plugin, environment, &["--describe"], true).await?;
+        let mut said = match self.ask_together(plugin, environment).await {
+            Some(said) => said,
+            None => self.ask(plugin, environment, &["--describe"], true).await?,
+        };
         if from_file.is_some() && said.crashed() {
             return Err(said.reason());
         }
@@ -184,7 +226,7 @@ impl Describer {
         lines: &[Vec<String>],
     ) -> Result<Option<Vec<Rehearsed>>, String> {
         for words in [&["--describe"], &["--help"]] {
-            let said = self.run(plugin, environment, words, Probing::Rehearsal(lines)).await?;
+            let said = self.run(plugin, environment, words, Probing::Rehearsal(lines), None).await?;
             if let Some(rehearsed) = said.report.and_then(|report| report.rehearsed) {
                 return Ok(Some(rehearsed));
             }
@@ -249,7 +291,7 @@ impl Describer {
         probed: bool,
     ) -> Result<Said, String> {
         let probing = if probed { Probing::Tree } else { Probing::Nothing };
-        self.run(plugin, environment, words, probing).await
+        self.run(plugin, environment, words, probing, None).await
     }
 
     async fn run(
@@ -258,6 +300,7 @@ impl Describer {
         environment: &Environment,
         words: &[&str],
         probing: Probing<'_>,
+        nursery: Option<&Nursery>,
     ) -> Result<Said, String> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let scratch = self.scratch.join(number.to_string());
@@ -273,18 +316,22 @@ impl Describer {
             fs::write(&path, text).map_err(unusable)?;
             environment.set("SMCP_PROBE_LINES", path);
         }
-        let probed = !matches!(probing, Probing::Nothing);
+        let probed = nursery.is_none() && !matches!(probing, Probing::Nothing);
+        let argv = match nursery {
+            Some(nursery) => nursery.argv(&report, &directory, plugin, words),
+            None => plugin.prefix.iter().cloned().chain(words.iter().map(OsString::from)).collect(),
+        };
         let invocation = Invocation {
             call: format!("describe-{}-{number}", std::process::id()),
             program: plugin.program.clone(),
-            argv: plugin.prefix.iter().cloned().chain(words.iter().map(OsString::from)).collect(),
+            argv,
             environment: self.environment(environment, probed.then_some(&report)).into_pairs(),
             directory,
             stdin: None,
             timeout: Some(self.timeout()),
             output: OUTPUT,
             spill: None,
-            warm: None,
+            warm: nursery.map(Nursery::warm),
         };
         let outcome = self.executor.probe(invocation, &self.cancel).await;
         let report = fs::read(&report).ok().and_then(|text| serde_json::from_slice(&text).ok());

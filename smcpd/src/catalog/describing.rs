@@ -16,13 +16,15 @@ use super::plugin::Defaults;
 use super::scan::{self, Interpreters, Located};
 use super::store::{Found, Store};
 use super::{Plugin, PluginState, digest};
-use crate::config::{self, Config};
+use crate::config::{self, Config, WarmMode};
 use crate::events::{Event, Field, Kind};
 
 /// Threads that look at plugins, and how many plugins are worth one: a directory that does not answer holds up no more
 /// than its neighbours.
 const LOOKERS: usize = 4;
 const WORTH: usize = 8;
+/// How many have to be asked for them to be asked together.
+const MANY: usize = 4;
 /// How often a plugin is asked again that changed while it was asked.
 const AGAIN: usize = 5;
 
@@ -59,12 +61,14 @@ pub(super) struct Describing {
     describer: Arc<Describer>,
     store: Store,
     slots: Arc<Semaphore>,
+    /// Whom only the plugin itself could tell about so far.
+    unknown: usize,
 }
 
 impl Describing {
     pub(super) fn start(place: Place, describer: Arc<Describer>, store: Store, names: Vec<Name>) -> Self {
         let slots = Arc::new(Semaphore::new(place.settings.plugins.describe_parallel.get()));
-        let mut describing = Self { tasks: JoinSet::new(), place, describer, store, slots };
+        let mut describing = Self { tasks: JoinSet::new(), place, describer, store, slots, unknown: 0 };
         let each = names.len().div_ceil(LOOKERS).max(WORTH);
         let mut names = names.into_iter().peekable();
         while names.peek().is_some() {
@@ -90,22 +94,33 @@ impl Describing {
     pub(super) async fn next(&mut self) -> Option<Vec<(String, PluginState)>> {
         Some(match self.tasks.join_next().await? {
             Ok(Done::Asked(name, state)) => vec![(name, state)],
-            Ok(Done::Looked(looked)) => looked
-                .into_iter()
-                .filter_map(|(name, looked)| match looked {
-                    Ok(Looked::Known(plugin)) => Some((name, PluginState::Described(plugin))),
-                    Err(reason) => Some((name, PluginState::Failed(reason))),
-                    Ok(Looked::Unknown(located, digest)) => {
-                        self.ask(name, *located, digest);
-                        None
-                    }
-                })
-                .collect(),
+            Ok(Done::Looked(looked)) => self.note(looked),
             Err(error) => {
                 tracing::error!(%error, "describing a plugin failed within the daemon");
                 Vec::new()
             }
         })
+    }
+
+    /// Returns whom nobody need ask, and asks the others.
+    fn note(&mut self, looked: Vec<(String, Result<Looked, String>)>) -> Vec<(String, PluginState)> {
+        self.unknown += looked.iter().filter(|(_, looked)| matches!(looked, Ok(Looked::Unknown(..)))).count();
+        let (settings, python) = (&self.place.settings, &self.place.python);
+        // A fork is what the operator does not want where no calls are kept warm.
+        if let Some(python) =
+            python.as_deref().filter(|_| self.unknown >= MANY && settings.warm.mode != WarmMode::Off)
+        {
+            self.describer.gather(python, self.place.environment(&config::Plugin::default(), &[]));
+        }
+        let mut known = Vec::new();
+        for (name, looked) in looked {
+            match looked {
+                Ok(Looked::Known(plugin)) => known.push((name, PluginState::Described(plugin))),
+                Err(reason) => known.push((name, PluginState::Failed(reason))),
+                Ok(Looked::Unknown(located, digest)) => self.ask(name, *located, digest),
+            }
+        }
+        known
     }
 
     fn ask(&mut self, name: String, located: Located, digest: String) {
@@ -117,6 +132,12 @@ impl Describing {
             let asked = ask(&place, &describer, Some(&store), &name, &entry, (located, digest)).await;
             Done::Asked(name, asked.map_or_else(PluginState::Failed, PluginState::Described))
         });
+    }
+}
+
+impl Drop for Describing {
+    fn drop(&mut self) {
+        self.describer.disperse();
     }
 }
 
@@ -141,7 +162,7 @@ async fn ask(
     entry: &Path,
     (mut located, mut digest): (Located, String),
 ) -> Result<Arc<Plugin>, String> {
-    let environment = place.environment(name, &[]);
+    let environment = place.environment(&place.granted(name), &[]);
     let mut tries = 0;
     let description = loop {
         let described = describer.describe(&located, &environment).await;
@@ -213,16 +234,16 @@ impl Place {
         Ok(Looked::Unknown(Box::new(located), digest))
     }
 
-    fn environment(&self, name: &str, declared: &[&str]) -> Environment {
+    fn environment(&self, granted: &config::Plugin, declared: &[&str]) -> Environment {
         let policy = self.settings.plugins.environment;
-        Environment::choose(std::env::vars_os(), policy, declared, &self.granted(name).environment)
+        Environment::choose(std::env::vars_os(), policy, declared, &granted.environment)
     }
 
     fn plugin(&self, name: &str, located: Located, digest: String, description: Description) -> Arc<Plugin> {
         let declared: Vec<&str> =
             description.environment.iter().map(|variable| variable.name.as_str()).collect();
-        let environment = self.environment(name, &declared);
         let granted = self.granted(name);
+        let environment = self.environment(&granted, &declared);
         let state = match &granted.directory {
             Some(directory) => directory.clone(),
             None => self.settings.paths.plugin_state(name),

@@ -2,8 +2,8 @@
 //!
 //! `discovery` keeps the published [`Catalog`] true to the plugins directory: `scan` finds programs, `describe`
 //! asks them (`contract_file`, `contract`, `parser_tree` under the probe, `help_text`), `facts` turns what a parser says into
-//! commands, `digest` and `store` remember, and `describing` asks only whom they do not know.
-//! A [`Tool`] is one command: `schema` tells a client what it takes, `arguments` checks what came, `argv` says
+//! commands, `digest` and `store` remember, `describing` asks only whom they do not know, and many of them in one
+//! `nursery`. A [`Tool`] is one command: `schema` tells a client what it takes, `arguments` checks what came, `argv` says
 //! it on a command line, `output` reads what the program said, and `output_schema` holds it to what its plugin promised.
 //! Running it is the executor's. [`Offered`] is what else plugins offer: `prompt` checks a prompt's arguments,
 //! `plugin_file` reads a file of a plugin, and `printed` what the commands behind these said.
@@ -33,6 +33,7 @@ mod lint;
 mod model;
 mod names;
 mod needed;
+mod nursery;
 mod offers;
 mod output;
 mod output_schema;

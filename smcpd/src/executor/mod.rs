@@ -269,6 +269,18 @@ impl Executor {
         self.stock(warm);
     }
 
+    /// Makes it warm, and returns whether it is.
+    pub(crate) async fn warm_up_now(&self, warm: &Arc<Warm>) -> bool {
+        self.workers.expect(warm);
+        self.workers.stock(warm, &self.ending).await;
+        self.workers.state(&warm.name).is_some_and(|state| state.parent)
+    }
+
+    /// Keeps nothing of it any more; who has taken a call goes on.
+    pub(crate) fn let_go(&self, name: &str) {
+        self.workers.let_go(name);
+    }
+
     fn stock(&self, warm: Arc<Warm>) {
         let (workers, ending) = (Arc::clone(&self.workers), self.ending.clone());
         self.tasks.spawn(async move { workers.stock(&warm, &ending).await });

@@ -557,6 +557,9 @@ def plain(value, depth=0):
     raise Unsayable(value)
 
 
+# --- The start
+
+
 try:
     start()
 except Exception:

@@ -333,6 +333,11 @@ impl Workers {
         })
     }
 
+    /// Ends whoever waits for calls of this one.
+    pub(super) fn let_go(&self, name: &str) {
+        self.pools().remove(name);
+    }
+
     /// Ends everyone who waits.
     pub(super) fn clear(&self) {
         self.pools().clear();
