@@ -173,7 +173,7 @@ async fn ask(
             match store {
                 None => break description,
                 Some(store) => {
-                    let description = description.to_be_kept();
+                    let description = description.kept();
                     store.save(name, &digest, &description);
                     break description;
                 }
@@ -182,7 +182,7 @@ async fn ask(
         tries += 1;
         (located, digest) = (now, later);
         if let Some(Found::Same(description)) = store.map(|store| store.find(name, &digest)) {
-            break description;
+            break *description;
         }
     };
     Ok(place.plugin(name, located, digest, description))
@@ -223,11 +223,11 @@ impl Place {
         }
         match store.find(name, &digest) {
             Found::Same(description) => {
-                let plugin = self.plugin(name, located, digest, description.to_be_kept());
+                let plugin = self.plugin(name, located, digest, description.kept());
                 return Ok(Looked::Known(plugin));
             }
             Found::OtherFiles if !is_watched => {
-                Event::of(Kind::PluginDrifted).text(Field::Plugin, name).write()
+                Event::of(Kind::PluginDrifted).text(Field::Plugin, name).write();
             }
             Found::OtherFiles | Found::SameFiles | Found::Nothing => {}
         }

@@ -57,7 +57,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 impl Description {
     /// Drops what only the contract's author asks for, examples among it, and what was allocated to grow into: a
     /// daemon keeps this as long as it runs.
-    pub(crate) fn to_be_kept(mut self) -> Self {
+    pub(crate) fn kept(mut self) -> Self {
         (self.extra, self.plugin_extra) = Default::default();
         for command in &mut self.commands {
             command.extra = Map::new();

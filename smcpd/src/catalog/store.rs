@@ -27,7 +27,7 @@ struct Read<'a> {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Found {
     Nothing,
-    Same(Description),
+    Same(Box<Description>),
     /// Its files are the same, and what reads and runs them is not.
     SameFiles,
     OtherFiles,
@@ -53,7 +53,8 @@ impl Store {
         let Ok(text) = fs::read(self.path(plugin)) else { return Found::Nothing };
         let Ok(read) = serde_json::from_slice::<Read<'_>>(&text) else { return Found::Nothing };
         if read.digest == digest {
-            return serde_json::from_str(read.description.get()).map_or(Found::Nothing, Found::Same);
+            return serde_json::from_str(read.description.get())
+                .map_or(Found::Nothing, |description| Found::Same(Box::new(description)));
         }
         if digest::same_files(read.digest, digest) { Found::SameFiles } else { Found::OtherFiles }
     }
@@ -83,7 +84,7 @@ mod tests {
         let description = Description { title: Some("t".to_owned()), ..Description::default() };
         assert_eq!(store.find("p", "1"), Found::Nothing);
         store.save("p", "1", &description);
-        assert_eq!(store.find("p", "1"), Found::Same(description.clone()));
+        assert_eq!(store.find("p", "1"), Found::Same(Box::new(description.clone())));
         assert_eq!(store.find("p", "2"), Found::SameFiles);
         store.save("p", "files-1", &description);
         assert_eq!(store.find("p", "files-2"), Found::SameFiles);
