@@ -244,7 +244,10 @@ impl Service {
                 changed = catalog.changed(), if publishing => match changed {
                     true => {
                         let now = catalog.snapshot();
-                        changed_lists(&before, &now).iter().for_each(|change| self.tell(change));
+                        // Before the first one nobody was shown a list, and the lists are made for who asks.
+                        if before.generation > 0 {
+                            changed_lists(&before, &now).iter().for_each(|change| self.tell(change));
+                        }
                         before = now;
                     }
                     // Discovery has ended: this catalog stays.
