@@ -93,6 +93,20 @@ fn new_work_is_refused_while_draining() {
 }
 
 #[test]
+fn a_first_request_that_is_on_its_way_when_the_daemon_stops_is_answered() {
+    let daemon = smcpd().plugins(&["worker"]).start();
+    let mut silent = daemon.connect();
+    // By then the daemon has the other connection too.
+    let mut calling = begin_sleep(&daemon, 1.0);
+    daemon.signal(Signal::TERM);
+    daemon.notified("STOPPING=1");
+    let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+    assert_eq!(silent.post("/messages/", &[], &ping).status, 503);
+    assert_eq!(calling.reply().json()["result"]["isError"], json!(false));
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[test]
 fn a_hangup_does_not_end_the_daemon() {
     let daemon = smcpd().start();
     daemon.signal(Signal::HUP);

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -18,6 +19,8 @@ use crate::config;
 use crate::pulse::Heart;
 use crate::shutdown::Shutdown;
 
+/// How long a connection that has said nothing yet may take to say something once it is to end.
+const FIRST_WORDS: Duration = Duration::from_millis(500);
 /// A request's head may have so many bytes.
 const HEAD: usize = 64 << 10;
 
@@ -128,7 +131,10 @@ async fn connection(
     }
     // Unknown only where the connection is broken already.
     let local = stream.local_addr().unwrap_or(peer);
+    let heard = Arc::new(AtomicBool::new(false));
+    let hears = Arc::clone(&heard);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        hears.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Ends { peer, local });
         let front = Arc::clone(&front);
@@ -146,6 +152,10 @@ async fn connection(
         tokio::select! {
             () = shutdown.draining(), if !comes_late => {}
             () = shutdown.closed() => {}
+        }
+        // It would be closed unheard, with its first request on the way.
+        if !heard.load(Ordering::Relaxed) {
+            tokio::time::sleep(FIRST_WORDS).await;
         }
     };
     tokio::pin!(leaving);
