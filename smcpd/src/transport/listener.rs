@@ -131,14 +131,13 @@ async fn connection(
     }
     // Unknown only where the connection is broken already.
     let local = stream.local_addr().unwrap_or(peer);
-    let heard = Arc::new(AtomicBool::new(false));
-    let hears = Arc::clone(&heard);
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        hears.store(true, Ordering::Relaxed);
+    let heard = AtomicBool::new(false);
+    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+        heard.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Ends { peer, local });
-        let front = Arc::clone(&front);
-        async move { Ok::<_, Infallible>(front.answer(request).await) }
+        let answer = front.answer(request);
+        async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

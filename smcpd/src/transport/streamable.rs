@@ -27,7 +27,7 @@ pub(super) async fn endpoint(
     let claim = text(request.headers(), VERSION).map(Claim::read);
     match (claim, request.method()) {
         // Which one is meant is known once the body was read.
-        (_, &Method::POST) => return post(&doors, caller, request).await,
+        (_, &Method::POST) => return post(&doors, caller, claim, request).await,
         (Some(Claim::Stateless), _) => return reply::not_allowed("POST"),
         (Some(Claim::Unknown), _) => return unsupported(request.headers()),
         (Some(Claim::Session(_)) | None, _) => {}
@@ -45,7 +45,7 @@ fn unsupported(headers: &HeaderMap) -> Response {
     reply::rpc_error(StatusCode::BAD_REQUEST, &unsupported_version(said))
 }
 
-async fn post(doors: &Doors, caller: Caller, request: Request) -> Response {
+async fn post(doors: &Doors, caller: Caller, claim: Option<Claim>, request: Request) -> Response {
     let (Parts { headers, .. }, body) = request.into_parts();
     if !is_json(&headers) {
         return reply::wrong_content_type();
@@ -62,7 +62,6 @@ async fn post(doors: &Doors, caller: Caller, request: Request) -> Response {
         return reply::unavailable("the daemon is stopping");
     }
     let agent = agent(&headers);
-    let claim = text(&headers, VERSION).map(Claim::read);
     let body = match reply::body(body, &doors.current.get().http).await {
         Ok(body) => body,
         Err(response) => return response,
