@@ -155,7 +155,7 @@ impl Discovery {
     pub(crate) async fn run(mut self, ready: oneshot::Sender<()>) {
         let started = Instant::now();
         let mut watch = Watch::start();
-        watch.follow(BTreeSet::from([self.settings.plugins.directory.clone()]));
+        watch.follow(&BTreeSet::from([self.settings.plugins.directory.clone()]));
         self.find_python().await;
         let mut states = States::new();
         match self.describe_all(&states) {
@@ -171,7 +171,7 @@ impl Discovery {
             }
         }
         loop {
-            watch.follow(self.directories(&states));
+            watch.follow(&self.directories(&states));
             let request = tokio::select! {
                 request = self.requests.recv() => request,
                 () = watch.settled() => None,
