@@ -75,11 +75,12 @@ impl Describing {
             let some: Vec<Name> = names.by_ref().take(each).collect();
             let (place, store) = (describing.place.clone(), describing.store.clone());
             describing.tasks.spawn_blocking(move || {
+                let within = place.settings.plugins.directory.canonicalize().ok();
                 Done::Looked(
                     some.into_iter()
                         .map(|(name, before)| {
                             let entry = place.settings.plugins.directory.join(&name);
-                            let looked = place.look(&name, &entry, &store, before);
+                            let looked = place.look(&name, &entry, within.as_deref(), &store, before);
                             (name, looked)
                         })
                         .collect(),
@@ -193,18 +194,18 @@ impl Place {
         self.settings.plugin.get(name).cloned().unwrap_or_default()
     }
 
-    fn find(&self, name: &str, entry: &Path) -> Result<(Located, String), String> {
+    fn find(&self, name: &str, entry: &Path, within: Option<&Path>) -> Result<(Located, String), String> {
         let environments = self.settings.paths.state.join("venv");
         let interpreters = Interpreters { python: self.python.as_deref(), environments: &environments };
         let own = self.settings.plugin.get(name).and_then(|granted| granted.python.as_deref());
-        let located = scan::locate(entry, name, own, interpreters)?;
+        let located = scan::locate(entry, name, within, own, interpreters)?;
         let digest = digest::of(&located);
         Ok((located, digest))
     }
 
     async fn find_soon(self, name: &str, entry: &Path) -> Result<(Located, String), String> {
         let (name, entry) = (name.to_owned(), entry.to_owned());
-        let found = tokio::task::spawn_blocking(move || self.find(&name, &entry)).await;
+        let found = tokio::task::spawn_blocking(move || self.find(&name, &entry, None)).await;
         found.map_err(|error| error.to_string())?
     }
 
@@ -213,10 +214,11 @@ impl Place {
         &self,
         name: &str,
         entry: &Path,
+        within: Option<&Path>,
         store: &Store,
         before: Option<Arc<Plugin>>,
     ) -> Result<Looked, String> {
-        let (located, digest) = self.find(name, entry)?;
+        let (located, digest) = self.find(name, entry, within)?;
         let is_watched = before.is_some();
         if let Some(before) = before.filter(|before| before.is_of(&located, &digest)) {
             return Ok(Looked::Known(before));

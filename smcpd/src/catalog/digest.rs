@@ -32,9 +32,18 @@ pub(crate) fn of(plugin: &Located) -> String {
     // An interpreter is too large to read; replacing it changes what its stat says.
     field(&mut around, plugin.program.as_os_str().as_encoded_bytes());
     stat(&mut around, &plugin.program);
-    let hexadecimal =
-        |hash: Sha256| hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    format!("{}-{}", hexadecimal(hash), hexadecimal(around))
+    let mut digest = String::with_capacity(2 * 64 + 1);
+    hexadecimal(&mut digest, hash);
+    digest.push('-');
+    hexadecimal(&mut digest, around);
+    digest
+}
+
+fn hexadecimal(text: &mut String, hash: Sha256) {
+    for byte in hash.finalize() {
+        let digits = [byte >> 4, byte & 15].map(u32::from);
+        text.extend(digits.map(|digit| char::from_digit(digit, 16).expect("half a byte is a digit")));
+    }
 }
 
 /// Returns whether two digests are of the same files, whatever reads and runs them.
@@ -71,12 +80,16 @@ fn sources(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
         }
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
-        let Ok(kind) = fs::metadata(&path) else { continue };
+        let Ok(mut kind) = entry.file_type() else { continue };
+        let linked = kind.is_symlink();
+        if linked {
+            let Ok(found) = fs::metadata(&path) else { continue };
+            kind = found.file_type();
+        }
         if kind.is_dir() {
             let skipped = name.starts_with('.')
                 || ["__pycache__", "venv", "node_modules", "site-packages", "tests"].contains(&name.as_ref());
             // A linked directory may lead back to where it came from.
-            let linked = entry.file_type().is_ok_and(|kind| kind.is_symlink());
             if !skipped && !linked && depth < DEEPEST {
                 sources(&path, depth + 1, found);
             }

@@ -55,33 +55,34 @@ pub(crate) fn names(directory: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Finds the program of the plugin at `entry`, or says why it has none.
+/// Finds the program of the plugin at `entry`, or says why it has none. `within` is the real path of what `entry` is in,
+/// where that is known.
 pub(crate) fn locate(
     entry: &Path,
     name: &str,
+    within: Option<&Path>,
     python: Option<&Path>,
     interpreters: Interpreters<'_>,
 ) -> Result<Located, String> {
     if !names::is_plain(name) {
         return Err("its name must be letters, digits, `_` and `-`".to_owned());
     }
-    let directory = entry.canonicalize().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => "it is a link to nothing".to_owned(),
-        _ => format!("cannot follow `{}`: {error}", entry.display()),
-    })?;
-    if !directory.is_dir() {
-        return Err(format!("`{}` is not a directory", directory.display()));
-    }
+    let found = entry.symlink_metadata();
+    let directory = match (&found, within) {
+        (Ok(found), Some(within)) if found.is_dir() => within.join(name),
+        _ => real_directory(entry)?,
+    };
     let script = directory.join("cli.py");
     let program = directory.join("cli");
-    // Reading the directory first tells an unreadable one from one without an entry point.
-    fs::read_dir(&directory).map_err(|error| format!("cannot read `{}`: {error}", directory.display()))?;
+    // Asked first, which tells an unreadable one from one without an entry point.
+    rustix::fs::access(&directory, rustix::fs::Access::READ_OK)
+        .map_err(|error| format!("cannot read `{}`: {}", directory.display(), std::io::Error::from(error)))?;
     let located = |program: PathBuf, prefix: Vec<OsString>| Located {
         name: name.to_owned(),
         directory: directory.clone(),
         program,
         prefix,
-        linked: linked(entry),
+        linked: linked(found.as_ref().ok()),
     };
     if script.symlink_metadata().is_ok() {
         let shebang = first_line(&script)?;
@@ -112,12 +113,23 @@ pub(crate) fn locate(
 }
 
 /// A directory's own time of change would tell of every file that comes and goes in it.
-fn linked(entry: &Path) -> SystemTime {
-    let found = entry.symlink_metadata().and_then(|found| match found.is_symlink() {
-        true => found.modified(),
-        false => found.created(),
+fn linked(entry: Option<&fs::Metadata>) -> SystemTime {
+    let time = entry.and_then(|found| match found.is_symlink() {
+        true => found.modified().ok(),
+        false => found.created().ok(),
     });
-    found.unwrap_or(SystemTime::UNIX_EPOCH)
+    time.unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn real_directory(entry: &Path) -> Result<PathBuf, String> {
+    let directory = entry.canonicalize().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => "it is a link to nothing".to_owned(),
+        _ => format!("cannot follow `{}`: {error}", entry.display()),
+    })?;
+    match directory.is_dir() {
+        true => Ok(directory),
+        false => Err(format!("`{}` is not a directory", directory.display())),
+    }
 }
 
 /// Opens an entry point and returns its first line where that is a shebang.
@@ -191,13 +203,16 @@ mod tests {
         write(&plugins.join("README.md"), "", 0o644);
 
         let python = Path::new("/usr/bin/python3");
+        let real = plugins.canonicalize().unwrap();
         let interpreters = Interpreters { python: Some(python), environments: &state };
         let shown: Vec<String> = names(&plugins)
             .unwrap()
             .iter()
-            .map(|name| match locate(&plugins.join(name), name, None, interpreters) {
+            .map(|name| match locate(&plugins.join(name), name, Some(&real), None, interpreters) {
                 Ok(found) => {
                     assert_eq!(found.name, *name);
+                    let alone = locate(&plugins.join(name), name, None, None, interpreters);
+                    assert_eq!(alone, Ok(found.clone()));
                     format!("{name}: {} {:?}", found.program.display(), found.prefix)
                 }
                 Err(reason) => format!("{name}: {reason}"),
@@ -226,12 +241,13 @@ mod tests {
         );
         let without = Interpreters { python: None, environments: &state };
         assert!(
-            locate(&plugins.join("plain"), "plain", None, without)
+            locate(&plugins.join("plain"), "plain", None, None, without)
                 .unwrap_err()
                 .starts_with("no python3 was found")
         );
         let chosen =
-            locate(&plugins.join("script"), "script", Some(Path::new("/opt/python")), interpreters).unwrap();
+            locate(&plugins.join("script"), "script", None, Some(Path::new("/opt/python")), interpreters)
+                .unwrap();
         assert_eq!(chosen.program, Path::new("/opt/python"));
     }
 }
