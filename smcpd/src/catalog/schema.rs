@@ -1,31 +1,42 @@
 //! Builds the input schema of a tool: strict and typed, so that strict modes of clients accept it.
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::model::{Command, Parameter, Shape, Type};
 
 /// Returns the JSON Schema of a command's arguments.
 pub(crate) fn of(command: &Command) -> Value {
-    if let Some(schema) = &command.input_schema {
-        return schema.clone();
+    serde_json::to_value(Input(command)).expect("a schema has string keys")
+}
+
+/// The JSON Schema of a command's arguments, made as it is written.
+#[derive(Debug)]
+pub(crate) struct Input<'a>(pub(crate) &'a Command);
+
+impl Serialize for Input<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let command = self.0;
+        if let Some(schema) = &command.input_schema {
+            return schema.serialize(serializer);
+        }
+        let mut schema = serializer.serialize_map(Some(4))?;
+        schema.serialize_entry("type", "object")?;
+        schema.serialize_entry("properties", &properties(command))?;
+        schema.serialize_entry("required", &required(command))?;
+        schema.serialize_entry("additionalProperties", &command.open)?;
+        schema.end()
     }
-    let properties: Map<String, Value> = command
-        .parameters
-        .iter()
-        .map(|parameter| (parameter.name.clone(), property(command, parameter)))
-        .collect();
-    let required: Vec<&str> = command
-        .parameters
-        .iter()
-        .filter(|parameter| parameter.required)
-        .map(|parameter| parameter.name.as_str())
-        .collect();
-    json!({
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": command.open,
-    })
+}
+
+fn properties(command: &Command) -> Map<String, Value> {
+    let properties = command.parameters.iter();
+    properties.map(|parameter| (parameter.name.clone(), property(command, parameter))).collect()
+}
+
+fn required(command: &Command) -> Vec<&str> {
+    let required = command.parameters.iter().filter(|parameter| parameter.required);
+    required.map(|parameter| parameter.name.as_str()).collect()
 }
 
 fn property(command: &Command, parameter: &Parameter) -> Value {

@@ -1,8 +1,10 @@
 //! One command as a tool: its names, and what a list says of it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Value, json};
 
 use super::header_parameters::HeaderParameter;
 use super::model::{Command, TaskSupport};
@@ -55,14 +57,43 @@ pub(crate) struct Tool {
     kind: Kind,
 }
 
+/// What clients read of our own tool.
+const HEALTH: &str = "Says how the tool server is: its status, version and uptime, and how many plugins, tools and \
+                      calls it counts.";
+
 struct Shown<'a> {
     tool: &'a Tool,
     fields: Fields,
 }
 
-impl serde::Serialize for Shown<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.tool.to_json(self.fields).serialize(serializer)
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut shown = serializer.serialize_map(None)?;
+        shown.serialize_entry("name", &self.tool.wire_name)?;
+        let Some(command) = self.tool.command() else {
+            shown.serialize_entry("description", HEALTH)?;
+            shown.serialize_entry("inputSchema", &schema::Input(&Command::default()))?;
+            if self.fields == Fields::Titled {
+                shown.serialize_entry("title", "Health")?;
+            }
+            if self.fields != Fields::Plain {
+                let hints = json!({"readOnlyHint": true, "idempotentHint": true, "openWorldHint": false});
+                shown.serialize_entry("annotations", &hints)?;
+            }
+            return shown.end();
+        };
+        shown.serialize_entry("description", &self.tool.description(command))?;
+        shown.serialize_entry("inputSchema", &schema::Input(command))?;
+        if let (Fields::Titled, Some(Ok(_))) = (self.fields, self.tool.output_schema()) {
+            shown.serialize_entry("outputSchema", &command.output_schema)?;
+        }
+        if let (Fields::Titled, Some(title)) = (self.fields, &command.title) {
+            shown.serialize_entry("title", title)?;
+        }
+        if let (Fields::Annotated | Fields::Titled, Some(annotations)) = (self.fields, &command.annotations) {
+            shown.serialize_entry("annotations", annotations)?;
+        }
+        shown.end()
     }
 }
 
@@ -140,43 +171,14 @@ impl Tool {
         }
     }
 
-    /// Returns the same as `to_json`, made when it is written: a list of all tools is never there as values.
-    pub(super) fn shown(&self, fields: Fields) -> impl serde::Serialize {
+    /// Returns what `tools/list` says of it, made as it is written: a list of all tools is never there as values.
+    pub(super) fn shown(&self, fields: Fields) -> impl Serialize {
         Shown { tool: self, fields }
     }
 
-    /// Returns what `tools/list` says of it.
+    /// Returns the same as a value.
     pub(crate) fn to_json(&self, fields: Fields) -> Value {
-        let (title, annotations);
-        let mut tool = Map::new();
-        tool.insert("name".to_owned(), self.wire_name.as_str().into());
-        match self.command() {
-            None => {
-                title = Some("Health".to_owned());
-                annotations =
-                    Some(json!({"readOnlyHint": true, "idempotentHint": true, "openWorldHint": false}));
-                let description = "Says how the tool server is: its status, version and uptime, and how many \
-                                   plugins, tools and calls it counts.";
-                tool.insert("description".to_owned(), description.into());
-                tool.insert("inputSchema".to_owned(), schema::of(&Command::default()));
-            }
-            Some(command) => {
-                title = command.title.clone();
-                annotations = command.annotations.clone();
-                tool.insert("description".to_owned(), self.description(command).into());
-                tool.insert("inputSchema".to_owned(), schema::of(command));
-            }
-        }
-        if let (Fields::Titled, Some(Ok(_)), Some(command)) = (fields, self.output_schema(), self.command()) {
-            tool.insert("outputSchema".to_owned(), command.output_schema.clone().into());
-        }
-        if let (Fields::Titled, Some(title)) = (fields, title) {
-            tool.insert("title".to_owned(), title.into());
-        }
-        if let (Fields::Annotated | Fields::Titled, Some(annotations)) = (fields, annotations) {
-            tool.insert("annotations".to_owned(), annotations);
-        }
-        Value::Object(tool)
+        serde_json::to_value(self.shown(fields)).expect("a tool has string keys")
     }
 
     /// Whether a call may become a task.
@@ -188,15 +190,11 @@ impl Tool {
     }
 
     /// A model chooses by description, so none is ever empty.
-    fn description(&self, command: &Command) -> String {
+    fn description<'a>(&self, command: &'a Command) -> Cow<'a, str> {
         let said = command.description.as_deref().map(str::trim).filter(|text| !text.is_empty());
-        match said {
-            Some(text) => text.to_owned(),
-            None => format!(
-                "Runs the command `{}` of the plugin `{}`.",
-                command.path.join(" "),
-                self.plugin_name().unwrap_or_default()
-            ),
-        }
+        said.map(Cow::Borrowed).unwrap_or_else(|| {
+            let (path, plugin) = (command.path.join(" "), self.plugin_name().unwrap_or_default());
+            Cow::Owned(format!("Runs the command `{path}` of the plugin `{plugin}`."))
+        })
     }
 }
