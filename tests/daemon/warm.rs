@@ -132,6 +132,31 @@ fn a_changed_file_is_never_run_as_it_was() {
 }
 
 #[test]
+fn a_changed_file_is_not_run_by_a_spare_of_a_model_either() {
+    let setup = smcpd();
+    let directory = own(&setup, OWN);
+    let helper = directory.join("helper.py");
+    fs::write(&helper, "VERSION = 0\n").unwrap();
+    let daemon = setup.start();
+    for version in 0..3 {
+        fs::write(&helper, format!("VERSION = {version}\n")).unwrap();
+        // A model is one process beside those that are counted.
+        until("there is a model", || {
+            let said = daemon.call("own.say", json!({"text": "hi"}));
+            assert_eq!(structured(&said), &json!({"text": "hi", "version": version}));
+            until_spare(&daemon);
+            let counted = waiting(&daemon, "parent") + waiting(&daemon, "spare");
+            (descendants(daemon.pid()).len() as u64 > counted).then_some(())
+        });
+        for _ in 0..3 {
+            let said = daemon.call("own.say", json!({"text": "again"}));
+            assert_eq!(structured(&said), &json!({"text": "again", "version": version}));
+            until_spare(&daemon);
+        }
+    }
+}
+
+#[test]
 fn an_ended_call_leaves_nothing_whatever_ran_it() {
     let daemon = smcpd()
         .plugins(&["orphans"])

@@ -20,7 +20,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SOURCES = os.path.join(ROOT, "smcpd", "src", "executor", "warm")
-PARTS = ("waiting.py", "effects.py", "child.py", "running.py", "preparing.py", "parent.py")
+PARTS = ("waiting.py", "effects.py", "child.py", "model.py", "running.py", "preparing.py", "parent.py")
 NAMES = ("SMCP_CALL_ID", "SMCP_CALLER", "SMCP_AGENT_ID", "TRACEPARENT", "EACH_*")
 LIMIT = 30
 
@@ -143,7 +143,8 @@ class Parent:
     """A resident parent of one plugin."""
 
     def __init__(
-        self, python, script, base=BASE, cwd=None, preload=(), names=NAMES, idle=False, sources=None, settings=None
+        self, python, script, base=BASE, cwd=None, preload=(), names=NAMES, idle=False, sources=None, settings=None,
+        more=(),
     ):
         self.control, theirs = socket.socketpair()
         read, write = os.pipe()
@@ -168,6 +169,7 @@ class Parent:
             "preload": list(preload),
             "names": list(names),
             "idle": idle,  # on a busy machine an idle-class spare takes its time
+            **dict(more),
         }).encode()
         self.control.sendall(struct.pack("<I", len(body)) + body + struct.pack("<I", len(told)) + told)
         line = b""

@@ -28,6 +28,8 @@ import driver
 SCRIPTS = os.path.join(driver.HERE, "scripts")
 FIXTURES = os.path.join(driver.ROOT, "tests", "fixtures", "plugins")
 PLUGINS = os.path.join(driver.ROOT, "plugins")
+# The first spare is a model's already, where there can be one, and the parent waits until it knows.
+MODEL = {"spare_age": 60, "often": 1e9}
 EACH = {"SMCP_CALL_ID": "call-1", "SMCP_CALLER": "tester", "EACH_ONE": "one", "EACH_Z": "ü"}
 
 # What is not the same, and why. The scripts do not print process ids, hashes of strings or `id`s: those differ from
@@ -167,6 +169,19 @@ class Same(unittest.TestCase):
                         if expect:
                             self.assertRegex(result.lines[1], '^waiting {"at": "%s' % re.escape(expect))
                         self.assertEqual(outcome(result), cold)
+            self.assertEqual(parent.close(), b"")
+            if expect in ("blocks", "closes", "ends", "refused"):
+                return
+        place.empty()
+        with driver.Parent(python, script, place.base, place.path, more=MODEL) as parent:
+            for arguments in argument_lists:
+                cold = driver.run_cold(python, script, arguments, EACH, base=place.base, cwd=place.path, **options)
+                cold = outcome(cold)
+                for _ in range(2):
+                    with self.subTest(kind="model", arguments=arguments):
+                        result = parent.call("S", arguments, EACH, **options)
+                        if result.status is not None:
+                            self.assertEqual(outcome(result), cold)
             self.assertEqual(parent.close(), b"")
 
     def no_spare(self, parent, expect):

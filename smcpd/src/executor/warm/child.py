@@ -1,4 +1,4 @@
-"""A warm worker's program, part 3 of 6: how a child comes to be and takes its call over (see waiting.py for the order).
+"""A warm worker's program, part 3 of 7: how a child comes to be and takes its call over (see waiting.py for the order).
 
 A *fork* child gets its call first (`begin`), then runs the plugin's code. A *spare* runs the code at once, on pipes of
 its own, and takes the call over where it waits (`Spare.wait`), deep inside that code. On the channel to the daemon
@@ -49,8 +49,11 @@ def leave(line=None):
 # --- The start
 
 
-def attach(middle, daemon):
-    """Sees that the process is a child of the daemon, once `middle` is gone, and ties its life to the daemon's."""
+def attach(middle, daemon, more=""):
+    """Sees that the process is a child of the daemon, once `middle` is gone, and ties its life to the daemon's.
+
+    It tells its pid, and `more` with it: two lines told apart wake the daemon twice.
+    """
     os.setpgid(0, 0)
     tries = 0
     while os.getppid() == middle:
@@ -60,7 +63,7 @@ def attach(middle, daemon):
     # A daemon that died before the line above took effect would have left us behind.
     if os.getppid() != daemon:
         os._exit(0)
-    tell("pid %d" % os.getpid())
+    tell("pid %d%s" % (os.getpid(), more))
 
 
 # --- The call
@@ -192,9 +195,10 @@ def make_traps(find):
 class Spare:
     """Waits, once, for the call of a child whose code is running already."""
 
-    def __init__(self):
+    def __init__(self, watch=None):
         self.pending = True
         self.hook = Hook(self.wait)
+        self.watch = watch
 
     def begin(self):
         """Lays out the traps. The pipes are the process's own: no flag set on one reaches another process."""
@@ -207,13 +211,16 @@ class Spare:
             os.close(far)
         self.pipes = {os.fstat(fd).st_ino: fd for fd in (0, 1, 2)}
         self.channel = os.fstat(CHANNEL).st_ino
-        if can_rise:
+        # A model is one for many calls, and shall be there before they are over.
+        if can_rise and self.watch is None:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         self.data, self.lists, self.lay, self.lift = traps
         os.environ._data = os.environb._data = self.data
         for name, late in zip(("argv", "orig_argv"), self.lists):
             setattr(sys, name, late)
         self.lay()
+        if self.watch is not None:
+            sys.setprofile(self.watch)
         sys.addaudithook(self.hook)
 
     def wait(self, at):
@@ -246,8 +253,9 @@ class Spare:
             early.extend(weakref.ref(file) for file in files)
             gc.freeze()
         del files
-        report = {"at": at, "kib": resident(), "files": self.files()}
-        if can_rise:
+        modules = self.modules()
+        report = {"at": at, "kib": resident(), "files": sorted(modules | self.hook.read)}
+        if can_rise and self.watch is None:
             # Before the wait rather than after it: a busy machine would be slow to wake an idle-class process, and
             # one that waits takes no time from anybody.
             try:
@@ -256,7 +264,13 @@ class Spare:
                     os.sched_setscheduler(task, os.SCHED_OTHER, os.sched_param(0))
             except OSError as error:
                 raise Refused("cannot leave the idle class: %s" % error)
-        tell("waiting " + dumps(report))
+        if self.watch is not None:
+            if profile is not self.watch or trace is not None or not is_model(self, at, modules):
+                os._exit(0)
+            profile = None
+            multiply(report)
+        else:
+            tell("waiting " + dumps(report))
         call = receive()
         if call is None:
             os._exit(0)
@@ -304,12 +318,13 @@ class Spare:
             pass
         return b"".join(pieces)
 
-    def files(self):
+    def modules(self):
+        """Returns the files of the modules that it has loaded, and the directories they are in."""
         # To look through all that the parent has imported would touch every page of it.
         paths = module_files(known_modules) if self.hook.imports else set()
         paths.add(settings["script"])
         paths.update([os.path.dirname(path) for path in paths])
-        return sorted(paths | self.hook.read)
+        return paths
 
     def settle(self):
         """Makes plain objects of those that waited."""

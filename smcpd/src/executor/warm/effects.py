@@ -1,4 +1,4 @@
-"""A warm worker's program, part 2 of 6: the effects that stop a spare, and what tells of them (see waiting.py).
+"""A warm worker's program, part 2 of 7: the effects that stop a spare, and what tells of them (see waiting.py).
 
 They are what the interpreter reports to an audit hook as an effect, or as an answer that may differ from call to call
 (`EFFECTS`, `Hook`), and some that no version or not every version reports (`UNREPORTED`, `make_late`).
@@ -145,6 +145,11 @@ UNREPORTED = (
 READS = ("os.listdir", "os.scandir", "os.chdir", "os.walk", "os.fwalk")
 # One of these comes with each module that is loaded from a file; the last one in versions that have not the second.
 LOADS = ("import", "marshal.loads", "code.__new__")
+# These tell of nothing outside the process.
+HARMLESS = frozenset((
+    "builtins.id", "compile", "exec", "function.__new__", "object.__delattr__", "object.__getattr__",
+    "object.__setattr__", "os.putenv", "os.unsetenv", "sys._getframe", "sys._getframemodulename",
+))  # fmt: skip
 
 
 class Hook:
@@ -154,6 +159,7 @@ class Hook:
         self.wait = wait
         self.pending = True
         self.imports = False
+        self.strange = None  # what may not come to the same for another call
         self.read = set()
         self.own = ("/proc/self", "/proc/thread-self", "/proc/%d" % os.getpid())
 
@@ -164,6 +170,7 @@ class Hook:
             path, _, flags = args
             path = text(path)
             if path is None or path == os.devnull:
+                self.strange = event
                 return
             if path.startswith(self.own) or flags & WRITING and not is_bytecode(path):
                 self.wait("event open")
@@ -177,14 +184,20 @@ class Hook:
         if effect is not None:
             if effect is True or effect(*args):
                 self.wait("event " + event)
+            elif effect not in (not_bytecode, not_cache):
+                self.strange = event
         elif event in READS:
             path = text("." if args[0] is None else args[0])
             if path is not None:
                 self.note(path)
+        elif event not in HARMLESS:
+            self.strange = event
 
     def note(self, path):
         path = os.path.abspath(path)
-        if not path.startswith(("/proc/", "/sys/", "/dev/")) and not is_library(path) and not is_bytecode(path):
+        if path.startswith(("/proc/", "/sys/", "/dev/")):
+            self.strange = path
+        elif not is_library(path) and not is_bytecode(path):
             self.read.add(path)
 
 

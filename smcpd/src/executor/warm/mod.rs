@@ -18,6 +18,7 @@ mod wire;
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -234,7 +235,7 @@ impl Workers {
 
     /// Returns whether there is more to do.
     async fn add_parent(&self, warm: &Arc<Warm>) -> bool {
-        let made = Parent::start(&self.spawner, warm).await;
+        let made = Parent::start(&self.spawner, warm, self.limits().spare_age).await;
         let mut pools = self.pools();
         let Some(pool) = pools.get_mut(&warm.name).filter(|pool| pool.is_of(warm)) else { return false };
         match made {
@@ -263,38 +264,10 @@ impl Workers {
     }
 
     async fn add_spare(&self, warm: &Arc<Warm>, parent: &Arc<Parent>) -> bool {
-        let began = SystemTime::now();
-        let made = match parent.child(Kind::Spare).await {
-            Ok(mut child) => match tokio::time::timeout(AHEAD, child.said()).await {
-                Ok(Ok(Said::Waiting(waiting))) if waiting.kib > HEAVY => {
-                    Err(Some(format!("before it looks at its arguments it holds {} MiB", waiting.kib >> 10)))
-                }
-                Ok(Ok(Said::Waiting(waiting))) => match Stamps::take(waiting.files, began) {
-                    Ok(stamps) => Ok(Spare { child, stamps, since: Instant::now() }),
-                    Err(stale @ fresh::Stale::TooMany(_)) => Err(Some(stale.to_string())),
-                    Err(fresh::Stale::Changed(_)) => Err(None),
-                },
-                Ok(Ok(Said::Ended(ended))) => {
-                    let said = ended.said.lines().last().unwrap_or_default().trim().to_owned();
-                    Err(Some(format!(
-                        "it ends before it looks at its arguments, with {}{}{said}",
-                        ended.status,
-                        if said.is_empty() { "" } else { ": " },
-                    )))
-                }
-                Ok(Ok(Said::Refused(reason))) => Err(Some(reason)),
-                Ok(Ok(Said::Pid(_) | Said::Running)) => Err(Some("it said what it should not".to_owned())),
-                Ok(Err(error)) => Err(Some(format!("it ended before it looked at its arguments: {error}"))),
-                Err(_) => Err(Some(format!(
-                    "it does not come to look at its arguments within {} s",
-                    AHEAD.as_secs()
-                ))),
-            },
-            Err(error) => {
-                tracing::debug!(plugin = &*warm.name, %error, "no spare came");
-                Err(None)
-            }
-        };
+        let mut made = spare(parent, Kind::Spare).await;
+        if matches!(made, Err(NoSpare::Outdated)) {
+            made = spare(parent, Kind::Own).await;
+        }
         let mut pools = self.pools();
         let Some(pool) = pools.get_mut(&warm.name).filter(|pool| pool.has(parent)) else { return false };
         match made {
@@ -302,11 +275,14 @@ impl Workers {
                 pool.spare_is_ready(spare);
                 true
             }
-            Err(reason) => {
-                if let Some(reason) = &reason {
-                    tracing::info!(plugin = &*warm.name, reason, "it is served without spares");
-                }
-                pool.spare_failed(reason);
+            Err(NoSpare::Unfit(reason)) => {
+                tracing::info!(plugin = &*warm.name, reason, "it is served without spares");
+                pool.spare_failed(Some(reason));
+                false
+            }
+            Err(reason @ (NoSpare::Outdated | NoSpare::Failed(_))) => {
+                tracing::debug!(plugin = &*warm.name, %reason, "no spare came");
+                pool.spare_failed(None);
                 false
             }
         }
@@ -341,6 +317,61 @@ impl Workers {
     /// Ends everyone who waits.
     pub(super) fn clear(&self) {
         self.pools().clear();
+    }
+}
+
+/// Why there is no spare.
+#[derive(Debug, thiserror::Error)]
+enum NoSpare {
+    /// Another attempt would end the same, until the plugin changes.
+    #[error("{0}")]
+    Unfit(String),
+    #[error("what it was made of has changed")]
+    Outdated,
+    #[error(transparent)]
+    Failed(io::Error),
+}
+
+/// Has a spare made and waits until it waits.
+async fn spare(parent: &Parent, kind: Kind) -> Result<Spare, NoSpare> {
+    let began = SystemTime::now();
+    let mut child = parent.child(kind).await.map_err(NoSpare::Failed)?;
+    let said = match tokio::time::timeout(AHEAD, child.said()).await {
+        Ok(said) => said,
+        Err(_) => {
+            let reason = format!("it does not come to look at its arguments within {} s", AHEAD.as_secs());
+            return Err(NoSpare::Unfit(reason));
+        }
+    };
+    let waiting = match said {
+        Ok(Said::Waiting(waiting)) => waiting,
+        Ok(Said::Ended(ended)) => {
+            let said = ended.said.lines().last().unwrap_or_default().trim().to_owned();
+            return Err(NoSpare::Unfit(format!(
+                "it ends before it looks at its arguments, with {}{}{said}",
+                ended.status,
+                if said.is_empty() { "" } else { ": " },
+            )));
+        }
+        Ok(Said::Refused(reason)) => return Err(NoSpare::Unfit(reason)),
+        Ok(Said::Pid(_) | Said::Running) => {
+            return Err(NoSpare::Unfit("it said what it should not".to_owned()));
+        }
+        Err(error) => {
+            return Err(NoSpare::Unfit(format!("it ended before it looked at its arguments: {error}")));
+        }
+    };
+    if waiting.kib > HEAVY {
+        let reason = format!("before it looks at its arguments it holds {} MiB", waiting.kib >> 10);
+        return Err(NoSpare::Unfit(reason));
+    }
+    // A spare is as old as what has run in it.
+    let age = Duration::from_millis(waiting.age);
+    let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+    match Stamps::take(waiting.files, began.checked_sub(age).unwrap_or(began)) {
+        Ok(stamps) => Ok(Spare { child, stamps, since }),
+        Err(stale @ fresh::Stale::TooMany(_)) => Err(NoSpare::Unfit(stale.to_string())),
+        Err(fresh::Stale::Changed(_)) => Err(NoSpare::Outdated),
     }
 }
 

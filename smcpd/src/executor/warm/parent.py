@@ -1,8 +1,9 @@
-"""A warm worker's program, part 6 of 6: the parent, and the order of everything (see waiting.py for that of the parts).
+"""A warm worker's program, part 7 of 7: the parent, and the order of everything (see waiting.py for that of the parts).
 
 By `bootstrap.py` came `control`, the socket to the daemon, on descriptor 0. On it the parent reads its settings and
 answers one line of JSON: `{"ready": ...}`, or `{"unfit": REASON}` and leaves. It then forks a child for each request
-(`serve`): a byte, `S` for a spare or `F` for a fork, with the child's channel as a descriptor.
+(`serve`): a byte, `S` for a spare or `F` for a fork, with the child's channel as a descriptor. It hands the request on
+where it has a model to make the spare; with `O` for `S` it does not, and lets go of the model.
 """
 
 import gc
@@ -98,7 +99,7 @@ def bear():
 
 
 def serve(daemon):
-    """Forks a child for each request; returns in the children only, with the request's kind."""
+    """Forks a child for each request; returns in the children only, with the request's kind, or `M` in a model."""
     space = _socket.CMSG_SPACE(32)
     while True:
         try:
@@ -112,6 +113,19 @@ def serve(daemon):
             for fd in descriptors:
                 os.close(fd)
             continue
+        if kind == b"O":
+            model.outdated()
+            kind = b"S"
+        elif kind == b"S":
+            if model.serve(descriptors[0]):
+                os.close(descriptors[0])
+                continue
+            if model.consider():
+                os.close(descriptors[0])
+                return b"M"
+            if model.ready and model.serve(descriptors[0]):
+                os.close(descriptors[0])
+                continue
         os.dup2(descriptors[0], CHANNEL, False)
         os.close(descriptors[0])
         try:
@@ -120,6 +134,7 @@ def serve(daemon):
             middle = bear()
             if middle is not None:
                 os.close(CONTROL)
+                model.close()
                 attach(middle, daemon)
                 return kind
         except (Refused, OSError) as error:
@@ -186,6 +201,7 @@ try:
     find, missing = quick_find()
     traps = make_traps(find)
     fork = sibling()
+    model = Model()
     known_modules = frozenset(sys.modules) - {"__main__"}
     ready = {
         "version": "%d.%d.%d" % sys.version_info[:3],
@@ -204,7 +220,7 @@ except Unfit as reason:
     os._exit(0)
 kind = serve(daemon)
 refresh()
-spare = Spare() if kind == b"S" else None
+spare = None if kind == b"F" else Spare(Watch() if kind == b"M" else None)
 try:
     spare.begin() if spare else begin()
 except Refused as reason:

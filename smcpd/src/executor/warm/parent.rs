@@ -26,6 +26,7 @@ const PROGRAM: &str = concat!(
     include_str!("waiting.py"),
     include_str!("effects.py"),
     include_str!("child.py"),
+    include_str!("model.py"),
     include_str!("running.py"),
     include_str!("preparing.py"),
     include_str!("parent.py"),
@@ -64,7 +65,11 @@ pub(super) enum NoParent {
 }
 
 impl Parent {
-    pub(super) async fn start(spawner: &Arc<Spawner>, warm: &Warm) -> Result<Self, NoParent> {
+    pub(super) async fn start(
+        spawner: &Arc<Spawner>,
+        warm: &Warm,
+        spare_age: Duration,
+    ) -> Result<Self, NoParent> {
         let failed = |error: io::Error| NoParent::Failed(error.to_string());
         let (began, wall) = (Instant::now(), SystemTime::now());
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
@@ -92,7 +97,7 @@ impl Parent {
             kib: 0,
             children: AtomicU32::new(0),
         };
-        let answer = tokio::time::timeout(START, parent.settle(warm)).await;
+        let answer = tokio::time::timeout(START, parent.settle(warm, spare_age)).await;
         let ready = match answer {
             Ok(Ok(Answer::Ready(ready))) => ready,
             Ok(Ok(Answer::Unfit(reason))) => return Err(NoParent::Unfit(reason)),
@@ -113,7 +118,7 @@ impl Parent {
         Ok(parent)
     }
 
-    async fn settle(&mut self, warm: &Warm) -> io::Result<Answer> {
+    async fn settle(&mut self, warm: &Warm, spare_age: Duration) -> io::Result<Answer> {
         let text = |path: &Path| {
             path.to_str().map(str::to_owned).ok_or_else(|| io::Error::other("its path is not UTF-8"))
         };
@@ -123,6 +128,7 @@ impl Parent {
             root: &text(&warm.root)?,
             preload: &warm.preload,
             names: &CALL_VARIABLES,
+            spare_age: spare_age.as_secs_f64(),
         };
         let settings = serde_json::to_vec(&settings).expect("settings are plain");
         let socket = &mut self.socket;

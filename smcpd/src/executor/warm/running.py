@@ -1,4 +1,4 @@
-"""A warm worker's program, part 4 of 6: a child runs the plugin's code and ends (see waiting.py for the order).
+"""A warm worker's program, part 5 of 7: a child runs the plugin's code and ends (see waiting.py for the order).
 
 `run` makes a fresh `__main__` and executes the code in it; whatever the code ends with is told as the interpreter
 tells it. `finish` does what a program can observe of an interpreter's end: threads are joined, exit handlers run, what

@@ -1,7 +1,7 @@
-"""A warm worker's program, part 1 of 6: what stops a spare, and what it was made of when it stopped.
+"""A warm worker's program, part 1 of 7: what stops a spare, and what it was made of when it stopped.
 
-The daemon sends waiting.py, effects.py, child.py, running.py, preparing.py and parent.py, in this order, as one
-program (`bootstrap.py` reads it).
+The daemon sends waiting.py, effects.py, child.py, model.py, running.py, preparing.py and parent.py, in this order, as
+one program (`bootstrap.py` reads it).
 
 A *spare* runs the plugin's code ahead of the call, up to the first thing that belongs to a call. Here is what that is:
 `sys.argv` (`late_list`) and the variables a call brings (`late_environment`); effects.py has the rest. Each calls

@@ -14,6 +14,8 @@ pub(super) const LINE: usize = 1 << 20;
 pub(super) enum Kind {
     /// Runs the plugin's code ahead, and waits where it looks at what belongs to a call.
     Spare,
+    /// The same, and not made of what has run already: that is out of date.
+    Own,
     /// Takes its call at once.
     Fork,
 }
@@ -22,6 +24,7 @@ impl Kind {
     pub(super) fn request(self) -> [u8; 1] {
         match self {
             Self::Spare => *b"S",
+            Self::Own => *b"O",
             Self::Fork => *b"F",
         }
     }
@@ -36,6 +39,8 @@ pub(super) struct Settings<'a> {
     pub(super) preload: &'a [String],
     /// Variables that come with a call.
     pub(super) names: &'a [&'a str],
+    /// Seconds that a model serves.
+    pub(super) spare_age: f64,
 }
 
 /// What a parent answers to its settings.
@@ -74,6 +79,9 @@ pub(super) struct Waiting {
     pub(super) at: String,
     pub(super) kib: u64,
     pub(super) files: Vec<PathBuf>,
+    /// How long ago its code was run, in milliseconds, where that was in a model.
+    #[serde(default)]
+    pub(super) age: u64,
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -140,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_line_is_one_of_five_or_nothing() {
-        let waiting = Waiting { at: "argv".into(), kib: 7, files: vec!["/a b".into()] };
+        let waiting = Waiting { at: "argv".into(), kib: 7, files: vec!["/a b".into()], age: 0 };
+        let of_a_model = Waiting { at: "argv".into(), kib: 7, files: Vec::new(), age: 9 };
         let ended = Ended { status: 3, said: "no".into() };
         let cases = [
             ("pid 12", Some(Said::Pid(12))),
@@ -149,6 +158,7 @@ mod tests {
             ("pid", None),
             ("pid x", None),
             (r#"waiting {"at":"argv","kib":7,"files":["/a b"],"more":1}"#, Some(Said::Waiting(waiting))),
+            (r#"waiting {"at":"argv","kib":7,"files":[],"age":9}"#, Some(Said::Waiting(of_a_model))),
             ("waiting", None),
             ("waiting {}", None),
             (r#"ended {"status":3,"said":"no"}"#, Some(Said::Ended(ended))),
