@@ -1,10 +1,11 @@
-"""Warm workers against cold starts: the same program, run both ways, must come to the same.
+"""Warm workers against cold starts: the same program, run each way, must come to the same.
 
     PYTHON -m unittest discover tests/warm
 
-Every Python plugin of the fixtures and of `plugins/`, and the misbehaving ones under `scripts/`, run cold, as a fork
-and as a spare; compared are stdout, stderr, the exit status and the files written. That the environment, the open
-descriptors and the rest of a process's state are the same, scripts tell themselves (`state`, `environment_*`).
+Every Python plugin of the fixtures and of `plugins/`, and the misbehaving ones under `scripts/`, run cold, as a fork,
+as a spare, and twice from a model; compared are stdout, stderr, the exit status and the files written. That the
+environment, the open descriptors and the rest of a process's state are the same, scripts tell themselves (`state`,
+`environment_*`).
 
 All of it runs under the interpreter that runs the tests, a selection under the others (`driver.pythons`).
 

@@ -13,13 +13,12 @@ import os
 import sys
 
 import _imp
-import _signal as signal
 import _socket
 import time
 
 OFTEN = 10.0  # a plugin gets a model when its spares follow each other so closely, in seconds
-ENOUGH = 3
 SLOW = 10.0  # a model that is not there after so long is none
+ENOUGH = 3  # after so many whose files changed there is no other
 
 # Modules whose functions, and the methods of whose types, come to the same in each process of one parent.
 PURE = frozenset((
