@@ -209,7 +209,7 @@ class Parent:
     def call(self, kind, arguments=(), variables=(), stdin=None, read=True):
         """Runs one call in a child of that kind; a spare that cannot be had gives a result without a status."""
         with self.request(kind) as child:
-            if kind == "S":
+            if kind != "F":
                 line = child.until("waiting", "ended", "refused")
                 if not line.startswith("waiting"):
                     await_exit(child.pid)

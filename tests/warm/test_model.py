@@ -73,6 +73,18 @@ class Made(Case):
         [line] = [line for line in parent.call("S").lines if line.startswith("waiting")]
         self.assertGreaterEqual(int(re.search(r'"age": (\d+)', line)[1]), 200)
 
+    def test_where_its_files_have_changed_the_daemon_asks_for_one_that_runs_them_now(self):
+        self.file("helper.py", "VERSION = ''\n")
+        parent = self.parent("import sys, helper\nsys.argv[1:]\nprint(helper.VERSION)\n", more=AT_ONCE)
+        for version in range(1, 5):
+            result = parent.call("S")
+            # A plugin whose files change all the time has no model after three.
+            self.assertEqual(of_model(result), version <= 3)
+            # Of another length each time, or Python itself would take what it has compiled within the same second.
+            self.file("helper.py", "VERSION = '%s'\n" % ("x" * version))
+            own = parent.call("O")
+            self.assertEqual((of_model(own), own.stdout), (False, b"x" * version + b"\n"))
+
     def test_chance_is_each_call_s_own(self):
         parent = self.parent("import random, sys\nsys.argv[1:]\nprint(random.random())\n", more=AT_ONCE)
         results = [parent.call("S") for _ in range(4)]

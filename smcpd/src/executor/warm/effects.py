@@ -147,7 +147,7 @@ READS = ("os.listdir", "os.scandir", "os.chdir", "os.walk", "os.fwalk")
 LOADS = ("import", "marshal.loads", "code.__new__")
 # These tell of nothing outside the process.
 HARMLESS = frozenset((
-    "builtins.id", "compile", "exec", "function.__new__", "object.__delattr__", "object.__getattr__",
+    "builtins.id", "compile", "exec", "function.__new__", "marshal.dumps", "object.__delattr__", "object.__getattr__",
     "object.__setattr__", "os.putenv", "os.unsetenv", "sys._getframe", "sys._getframemodulename",
 ))  # fmt: skip
 
@@ -170,7 +170,6 @@ class Hook:
             path, _, flags = args
             path = text(path)
             if path is None or path == os.devnull:
-                self.strange = event
                 return
             if path.startswith(self.own) or flags & WRITING and not is_bytecode(path):
                 self.wait("event open")
