@@ -160,6 +160,8 @@ impl Workers {
             match spare.stamps.changed() {
                 Some(path) => {
                     tracing::debug!(plugin = &*warm.name, path = %path.display(), "a spare is stale");
+                    // And so are the others, which are no younger.
+                    self.of(warm, Pool::drop_spares);
                 }
                 None => match hand(spare.child).await {
                     Ok(taken) => return Some((taken, Start::Spare)),

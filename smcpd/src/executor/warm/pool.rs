@@ -110,6 +110,10 @@ impl Pool {
         (Some(parent), spare)
     }
 
+    pub(super) fn drop_spares(&mut self) {
+        self.spares.clear();
+    }
+
     fn drop_old(&mut self, now: Instant, limits: WarmLimits) {
         self.spares.retain(|spare| now.duration_since(spare.since) < limits.spare_age);
     }
