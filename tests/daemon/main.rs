@@ -21,6 +21,7 @@ mod reload;
 mod schema;
 mod schema_said;
 mod service;
+mod shared_key;
 mod sse;
 mod starting;
 mod stateless;

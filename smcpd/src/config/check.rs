@@ -12,7 +12,7 @@ use super::file::Seconds;
 use super::layers::{Layers, Origin};
 use super::{
     Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools, Warm,
-    letta,
+    letta, state_key,
 };
 use crate::auth::{Keys, Policy};
 use crate::paths::Paths;
@@ -32,6 +32,7 @@ pub(super) fn check(
     let mut plugin = plugin(&key)?;
     let mut effective = effective(&layers, &paths);
     let letta = letta::check(&key, environment, &credentials, &mut effective)?;
+    let state_keys = state_key::check(&key, &credentials, &mut effective)?;
     hand_over(credentials, &mut plugin, &mut effective);
     Ok(Config {
         http: http(&key, &keys)?,
@@ -51,6 +52,7 @@ pub(super) fn check(
         execution: execution(&key)?,
         keys,
         auth_disabled: file.auth.disabled && !file.auth.required,
+        state_keys,
         log: Log {
             level: level(&key)?,
             format: file.log.format,

@@ -1,5 +1,6 @@
 //! Secrets that the service manager hands over as files (systemd.exec(5), "credentials"): API keys as `smcp.key` and
-//! `smcp.key.ANYTHING`, Letta's key as `smcp.letta`, and what one plugin alone finds in its environment as `smcp.plugin.NAME.VARIABLE`.
+//! `smcp.key.ANYTHING`, Letta's key as `smcp.letta`, the keys that seal what travels through clients as `smcp.state`, and what one plugin alone
+//! finds in its environment as `smcp.plugin.NAME.VARIABLE`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use super::{ConfigError, Secret};
 enum Purpose {
     Keys,
     Letta,
+    State,
     Plugin {
         name: String,
         variable: String,
@@ -28,6 +30,8 @@ pub(super) struct Credentials {
     pub(super) plugins: Vec<Granted>,
     /// The name of the one with Letta's key, and the key.
     pub(super) letta: Option<(String, Secret)>,
+    /// The name of the one with the keys of states, and the keys: one a line.
+    pub(super) state: Option<(String, Secret)>,
 }
 
 /// One variable of one plugin.
@@ -41,7 +45,11 @@ pub(super) struct Granted {
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (keys, plugins) = (self.keys.len(), self.plugins.len());
-        write!(formatter, "Credentials({keys} with keys, {plugins} for plugins, {:?})", self.letta)
+        write!(
+            formatter,
+            "Credentials({keys} with keys, {plugins} for plugins, {:?}, {:?})",
+            self.letta, self.state
+        )
     }
 }
 
@@ -63,13 +71,14 @@ pub(super) fn read(directory: Option<OsString>) -> Result<Credentials, ConfigErr
             Purpose::Other => {}
             Purpose::Keys => found.keys.push((name.clone(), text()?)),
             Purpose::Letta => found.letta = Some((name.clone(), Secret::new(text()?.trim()))),
+            Purpose::State => found.state = Some((name.clone(), Secret::new(text()?))),
             Purpose::Plugin { name: plugin, variable } => {
                 let value = text()?.trim_end_matches('\n').to_owned();
                 found.plugins.push(Granted { credential: name.clone(), plugin, variable, value });
             }
             Purpose::Unclear => {
                 return Err(ConfigError::Refused(format!(
-                    "the credential `{name}` is for nobody: write `smcp.key`, `smcp.key.ANYTHING`, `smcp.letta` or `smcp.plugin.NAME.VARIABLE`"
+                    "the credential `{name}` is for nobody: write `smcp.key`, `smcp.key.ANYTHING`, `smcp.letta`, `smcp.state` or `smcp.plugin.NAME.VARIABLE`"
                 )));
             }
         }
@@ -83,6 +92,9 @@ fn purpose(name: &str) -> Purpose {
     }
     if name == "smcp.letta" {
         return Purpose::Letta;
+    }
+    if name == "smcp.state" {
+        return Purpose::State;
     }
     if !name.starts_with("smcp.") {
         return Purpose::Other;
@@ -112,6 +124,8 @@ mod tests {
             ("smcp.key.letta", Purpose::Keys),
             ("smcp.letta", Purpose::Letta),
             ("smcp.letta.key", Purpose::Unclear),
+            ("smcp.state", Purpose::State),
+            ("smcp.state.key", Purpose::Unclear),
             ("smcp.plugin.devops.TOKEN", plugin("devops", "TOKEN")),
             ("smcp.plugin.devops.a.b", plugin("devops", "a.b")),
             ("smcp.plugin.devops", Purpose::Unclear),

@@ -95,6 +95,11 @@ pub(crate) fn differences(old: &Config, new: &Config) -> Vec<Difference> {
         let (from, to) = ("***".to_owned(), "another".to_owned());
         found.push(Difference { key: "letta.key".to_owned(), from, to, origin: Origin::Default });
     }
+    let state_key = "auth.state_key";
+    if old.state_keys != new.state_keys && value(old, state_key) == value(new, state_key) {
+        let (key, from, to) = (state_key.to_owned(), "***".to_owned(), "another".to_owned());
+        found.push(Difference { key, from, to, origin: Origin::Default });
+    }
     for (name, plugin) in &new.plugin {
         let granted = &plugin.environment;
         let before = old.plugin.get(name).map(|plugin| &plugin.environment);

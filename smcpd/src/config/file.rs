@@ -155,6 +155,8 @@ pub(super) struct Auth {
     pub(super) allow_loopback: bool,
     pub(super) disabled: bool,
     pub(super) required: bool,
+    /// A file with the keys that daemons share, one a line.
+    pub(super) state_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

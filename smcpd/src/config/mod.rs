@@ -3,7 +3,8 @@
 //!
 //! A [`Config`] that exists is valid. `file` mirrors the file, `layers` lays the sources over one another and
 //! remembers where each value came from, `check` turns the result into checked types, `credentials`
-//! reads what the service manager hands over, `letta` has the section of that name, `current` swaps the whole while the daemon runs.
+//! reads what the service manager hands over, `letta` has the section of that name, `state_key` the keys that daemons share,
+//! `current` swaps the whole while the daemon runs.
 
 mod check;
 mod credentials;
@@ -11,6 +12,7 @@ mod current;
 mod file;
 mod layers;
 mod letta;
+mod state_key;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,6 +26,7 @@ pub(crate) use current::for_tests;
 pub(crate) use current::{Current, Difference, Publisher, Reload, ReloadError, Reloads};
 pub(crate) use layers::{Origin, Override};
 pub(crate) use letta::{Letta, Secret};
+pub(crate) use state_key::StateKeys;
 
 use crate::auth::Keys;
 use crate::paths::{Mode, Paths};
@@ -44,6 +47,7 @@ pub(crate) struct Config {
     pub(crate) keys: Keys,
     /// `auth.disabled`: no key and no guard on the address; the daemon warns of it at each start.
     pub(crate) auth_disabled: bool,
+    pub(crate) state_keys: StateKeys,
     pub(crate) log: Log,
     /// Settings by plugin name.
     pub(crate) plugin: BTreeMap<String, Plugin>,

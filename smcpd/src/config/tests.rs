@@ -183,7 +183,7 @@ fn credentials_are_keys_and_what_one_plugin_alone_is_granted() {
 }
 
 /// Keys that have no value by default, or one that depends on the machine.
-const EXAMPLES: [&str; 8] = [
+const EXAMPLES: [&str; 9] = [
     "plugins.dir",
     "plugins.python",
     "log.file",
@@ -192,6 +192,7 @@ const EXAMPLES: [&str; 8] = [
     "letta.url",
     "letta.agent",
     "letta.key_file",
+    "auth.state_key_file",
 ];
 
 const SHIPPED: &str = include_str!("../../../packaging/smcpd.toml");
@@ -217,6 +218,7 @@ fn keys_of_the_mirror() -> Vec<String> {
     file.letta.url = Some("a".to_owned());
     file.letta.agent = Some("a".to_owned());
     file.letta.key_file = Some("/".into());
+    file.auth.state_key_file = Some("/".into());
     file.plugin.insert("NAME".to_owned(), plugin);
     let table = toml::Table::try_from(file).unwrap();
     let mut keys = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::catalog::Question as Asked;
+use crate::config::Current;
 
 fn client(capabilities: &Value) -> Client {
     Client { capabilities: capabilities.as_object().unwrap().clone(), level: None }
@@ -38,7 +39,7 @@ fn only_what_the_client_can_answer_is_asked() {
 
 #[test]
 fn a_stateless_client_gets_the_questions_and_comes_back_with_answers() {
-    let seal = Seal::new();
+    let seal = Seal::new(Current::of(&[]));
     let result = required(&needed(&ALL[..1]), &seal, b"b");
     assert_eq!(result["inputRequests"][ALL[0]], json!({"method": ALL[0], "params": {"message": "?"}}));
     let state = result["requestState"].as_str().unwrap();
@@ -55,7 +56,7 @@ fn a_stateless_client_gets_the_questions_and_comes_back_with_answers() {
 
 #[test]
 fn what_is_no_answer_is_refused_by_name() {
-    let seal = Seal::new();
+    let seal = Seal::new(Current::of(&[]));
     let read = |text: &str| {
         let raw = RawValue::from_string(text.to_owned()).unwrap();
         match Input::read(Some(&raw), None, &seal, b"") {
