@@ -18,6 +18,7 @@ mod observed;
 mod offers;
 mod official_client;
 mod reload;
+mod resuming;
 mod schema;
 mod schema_said;
 mod service;

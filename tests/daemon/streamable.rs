@@ -109,7 +109,10 @@ fn accept_decides_the_kind_of_answer() {
     assert_eq!(with("application/json").header("content-type"), Some("application/json"));
     let stream = with("text/event-stream");
     assert_eq!(stream.header("content-type"), Some("text/event-stream"));
-    assert_eq!(stream.text(), "event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n");
+    assert_eq!(
+        stream.text(),
+        "id: 1-1\nevent: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n"
+    );
     assert_eq!(with("text/html").status, 406);
 }
 

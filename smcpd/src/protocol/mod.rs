@@ -3,6 +3,7 @@
 //! A door reads a frame with [`jsonrpc`], says who sent it ([`Peer`]), and gets the bytes to send back. Nothing
 //! here knows HTTP; nothing here runs a program.
 
+mod answering;
 mod asking;
 mod calls;
 mod changes;
@@ -23,6 +24,7 @@ mod prompts;
 mod questions;
 mod related;
 mod resources;
+mod resumption;
 mod revision;
 mod running;
 mod runs;
@@ -47,6 +49,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use answering::{Answering, Reader};
 pub(crate) use calls::{Asked, CallError, Event, Repeated};
 use changes::Change;
 pub(crate) use client::Client;
@@ -54,6 +57,7 @@ pub(crate) use dispatch::Done;
 use jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, RpcError, UNSUPPORTED_VERSION};
 use outputs::Outputs;
 pub(crate) use related::{Related, WAITING};
+pub(crate) use resumption::EventId;
 pub(crate) use revision::{Claim, Revision};
 pub(crate) use running::Call;
 use running::Running;

@@ -1,25 +1,26 @@
 //! One client's conversation, in the revisions that have them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
+use super::answering::{Answering, Reader};
 use super::client::Client;
 use super::jsonrpc::Id;
 use super::logging::Level;
 use super::outbox::Outbox;
 use super::questions::Questions;
+use super::resumption::EventId;
 use super::revision::Revision;
 use crate::auth::Caller;
 use crate::events::{Event, Field, Kind};
 
 /// Requests of one session that may be in flight.
 const MOST_IN_FLIGHT: usize = 1_000;
-/// Answers that a session keeps for streams that broke.
+/// Streams that nobody reads any more, and that a client may come back for.
 const MOST_ANSWERS: usize = 16;
 
 /// How a client is connected.
@@ -52,8 +53,6 @@ pub(crate) struct Session {
     outbox: Outbox,
     /// What we asked the client.
     questions: Arc<Questions>,
-    /// A stream reads the outbox.
-    listening: AtomicBool,
     closed: CancellationToken,
 }
 
@@ -68,8 +67,8 @@ struct State {
     used: Instant,
     /// Requests and streams that keep the session from being idle.
     busy: usize,
-    /// Answers to requests whose streams broke, by the id of the stream.
-    answers: VecDeque<(String, Bytes)>,
+    /// The streams on which requests are answered, by their numbers.
+    answers: VecDeque<(u64, Arc<Answering>)>,
     streams: u64,
     /// What the client said of itself.
     client: Arc<Client>,
@@ -110,9 +109,8 @@ impl Session {
                 client: Arc::default(),
                 subscribed: HashSet::new(),
             }),
-            outbox: Outbox::new(outbox),
+            outbox: Outbox::new(outbox, transport != Transport::Http),
             questions: Arc::default(),
-            listening: AtomicBool::new(transport != Transport::Http),
             closed: CancellationToken::new(),
         }
     }
@@ -150,16 +148,22 @@ impl Session {
         &self.outbox
     }
 
-    /// Becomes the one stream that reads the outbox; `None` while another one does.
-    pub(crate) fn listen(self: &Arc<Self>) -> Option<Listening> {
-        let free = !self.listening.swap(true, Ordering::AcqRel);
+    /// Becomes the one stream that reads the outbox, in place of the one of which `seen` was the last event to arrive;
+    /// `None` while another one reads.
+    pub(crate) fn listen(self: &Arc<Self>, seen: Option<EventId>) -> Option<Listening> {
         self.open_up();
-        free.then(|| Listening { busy: self.keep_busy(), session: Arc::clone(self) })
+        let resumed = seen.and_then(|seen| self.outbox.take_over(seen).map(|reader| (reader, seen.stream)));
+        let (reader, stream) = resumed.or_else(|| {
+            let stream = self.next_stream();
+            self.outbox.read_as(stream).map(|reader| (reader, stream))
+        })?;
+        let (busy, session) = (self.keep_busy(), Arc::clone(self));
+        Some(Listening { session, busy, reader, stream, is_resumed: resumed.is_some() })
     }
 
     /// Sends a message on the session's stream, if one is open. A client that does not read is let go.
     pub(crate) fn send(&self, message: Bytes) {
-        if self.listening.load(Ordering::Acquire) && self.outbox.push(message).is_err() {
+        if self.outbox.push(message).is_err() {
             Event::of(Kind::LimitHit)
                 .text(Field::Limit, "sessions.outbox")
                 .text(Field::Session, self.short_id())
@@ -247,26 +251,47 @@ impl Session {
         self.lock().subscribed.contains(uri)
     }
 
-    /// Names the next stream of an answer.
-    pub(crate) fn next_stream(&self) -> String {
+    fn next_stream(&self) -> u64 {
         let mut state = self.lock();
         state.streams += 1;
-        state.streams.to_string()
+        state.streams
     }
 
-    /// Keeps the answer of a stream that broke, for a client that comes back for it.
-    pub(crate) fn keep_answer(&self, stream: String, answer: Bytes) {
+    /// Notes a stream on which a request is answered, and returns its number.
+    pub(super) fn answers_on(&self, stream: Arc<Answering>) -> u64 {
+        let number = self.next_stream();
+        self.lock().answers.push_back((number, stream));
+        number
+    }
+
+    /// Takes the place of whoever reads the answer of this stream; `None` where nothing of it is left to be told.
+    pub(crate) fn resume(self: &Arc<Self>, seen: EventId) -> Option<Reader> {
+        let stream = {
+            let state = self.lock();
+            let (_, stream) = state.answers.iter().find(|(number, _)| *number == seen.stream)?;
+            Arc::clone(stream)
+        };
+        stream.take_over(self, seen)
+    }
+
+    /// Forgets answers for which a client cannot come back any more.
+    pub(super) fn forget_answers(&self, now: Instant) {
         let mut state = self.lock();
-        state.answers.push_back((stream, answer));
-        while state.answers.len() > MOST_ANSWERS {
-            state.answers.pop_front();
+        if state.answers.is_empty() {
+            return;
         }
-    }
-
-    pub(crate) fn take_answer(&self, stream: &str) -> Option<Bytes> {
-        let mut state = self.lock();
-        let at = state.answers.iter().position(|(kept, _)| kept == stream)?;
-        state.answers.remove(at).map(|(_, answer)| answer)
+        let mut left = 0;
+        // The newest first.
+        let kept: VecDeque<_> = std::mem::take(&mut state.answers)
+            .into_iter()
+            .rev()
+            .filter(|(_, stream)| {
+                let (is_kept, is_left) = stream.is_kept(now);
+                left += usize::from(is_kept && is_left);
+                is_kept && (!is_left || left <= MOST_ANSWERS)
+            })
+            .collect();
+        state.answers = kept.into_iter().rev().collect();
     }
 
     pub(crate) fn keep_busy(self: &Arc<Self>) -> Busy {
@@ -285,7 +310,7 @@ impl Session {
 
     /// Returns whether a stream reads the outbox.
     pub(crate) fn has_stream(&self) -> bool {
-        self.listening.load(Ordering::Acquire)
+        self.outbox.is_read()
     }
 
     /// Ends the session: its requests are cancelled and its stream ends.
@@ -330,17 +355,35 @@ pub(crate) struct Listening {
     session: Arc<Session>,
     #[expect(dead_code, reason = "held for its drop")]
     busy: Busy,
+    reader: u64,
+    stream: u64,
+    is_resumed: bool,
 }
 
 impl Listening {
     pub(crate) fn session(&self) -> &Arc<Session> {
         &self.session
     }
+
+    /// The id of an event of this stream.
+    pub(crate) fn event(&self, number: u64) -> EventId {
+        EventId { stream: self.stream, number }
+    }
+
+    /// Whether it goes on with a stream that was there before.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.is_resumed
+    }
+
+    /// Returns the next message with its number; `None` at the session's end, and as another stream takes over.
+    pub(crate) async fn next(&self) -> Option<(u64, Bytes)> {
+        self.session.outbox.read(self.reader).await
+    }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.session.listening.store(false, Ordering::Release);
+        self.session.outbox.leave(self.reader);
     }
 }
 

@@ -9,11 +9,10 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use tokio::sync::mpsc;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Doors, events, reply};
-use crate::protocol::jsonrpc::{self, Id};
-use crate::protocol::{Related, Session, WAITING, internal_error};
+use crate::protocol::jsonrpc::Id;
+use crate::protocol::{Answering, Reader, Related, Session, WAITING};
 
 /// An answer that takes longer than this comes as a stream.
 const STREAM_AFTER: Duration = Duration::from_millis(1_500);
@@ -81,34 +80,21 @@ where
             () = sleep(patience) => {}
         }
     }
-    // The call's fate is still its client's: the stream holds the guard, and the task watches it.
-    let gone = CancellationToken::new();
-    let guard = gone.clone().drop_guard();
+    // The call's fate is still its client's: the reader says when that is gone, and the task watches it.
     let (session, id) = session.map_or((None, None), |(session, id)| (Some(session), id));
-    let stream = session.as_ref().map(|session| session.next_stream());
     let primes = session.as_ref().is_some_and(|session| session.revision().primes_streams());
-    let first = stream.as_ref().filter(|_| primes).map(|stream| events::priming(stream));
-    let keep = move |answer: Bytes| {
-        if let (Some(session), Some(stream)) = (&session, stream) {
-            session.keep_answer(stream, answer);
-        }
-    };
+    let reader = Answering::open(session, id, said, receiver);
+    let first = reader.event(0).filter(|_| primes).map(events::priming);
+    let of = Arc::clone(reader.of());
     doors.service.tasks().spawn(async move {
         tokio::select! {
-            answer = work => {
-                let Some(answer) = answer else { return };
-                if sender.send(answer.body.clone()).await.is_err() {
-                    keep(answer.body);
-                }
-            }
-            () = gone.cancelled() => {
-                let error = internal_error("the connection broke, and the request was ended with it");
-                keep(jsonrpc::failure(id.as_ref(), &error));
-            }
+            answer = work => of.finish(answer.map(|answer| answer.body)),
+            () = of.gone().cancelled() => {}
         }
+        // With the last sender ends what is said before the answer.
+        drop(sender);
     });
-    let stream = AnswerStream { said, receiver, _guard: guard };
-    reply::events(events::body(first, stream, doors.current.get().http.keep_alive))
+    reply::events(events::body(first, reader, doors.current.get().http.keep_alive))
 }
 
 async fn sleep(duration: Duration) {
@@ -127,20 +113,13 @@ fn rest(receiver: &mut mpsc::Receiver<Bytes>) -> Bytes {
     rest.into()
 }
 
-/// What is said while a request is answered, and then the answer.
-struct AnswerStream {
-    said: Option<Bytes>,
-    receiver: mpsc::Receiver<Bytes>,
-    _guard: DropGuard,
-}
-
-impl events::Source for AnswerStream {
+impl events::Source for Reader {
     async fn next(&mut self) -> Option<Bytes> {
-        let message = match self.said.take() {
-            Some(message) => Some(message),
-            None => self.receiver.recv().await,
-        };
-        message.map(|message| events::message(&message))
+        let (number, message) = Self::next(self).await?;
+        Some(match self.event(number) {
+            Some(id) => events::event(Some(id), "message", &message),
+            None => events::message(&message),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use futures_util::stream;
 
-use crate::protocol::Session;
+use crate::protocol::{EventId, Session};
 
 /// A `message` event, without an id: every JSON message of ours is one line.
 pub(super) fn message(data: &[u8]) -> Bytes {
@@ -13,7 +13,7 @@ pub(super) fn message(data: &[u8]) -> Bytes {
 }
 
 /// An event of any name, with an id where a client may come back to it.
-pub(super) fn event(id: Option<&str>, name: &str, data: &[u8]) -> Bytes {
+pub(super) fn event(id: Option<EventId>, name: &str, data: &[u8]) -> Bytes {
     let mut event = Vec::with_capacity(data.len() + 48);
     if let Some(id) = id {
         event.extend_from_slice(format!("id: {id}\n").as_bytes());
@@ -25,7 +25,7 @@ pub(super) fn event(id: Option<&str>, name: &str, data: &[u8]) -> Bytes {
 }
 
 /// The empty event that gives a client an id to come back to (2025-11-25, "sending messages to the server").
-pub(super) fn priming(id: &str) -> Bytes {
+pub(super) fn priming(id: EventId) -> Bytes {
     format!("id: {id}\ndata: \n\n").into()
 }
 
@@ -65,6 +65,8 @@ mod tests {
 
     use super::*;
 
+    const ID: EventId = EventId { stream: 7, number: 2 };
+
     struct Two(Vec<Bytes>, tokio::time::Instant);
 
     impl Source for Two {
@@ -79,10 +81,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silence_is_filled_with_comments_and_the_stream_ends_with_its_source() {
         let later = tokio::time::Instant::now() + Duration::from_secs(25);
-        let source = Two(vec![message(b"{}"), event(Some("7"), "endpoint", b"/x")], later);
-        let body = body(Some(priming("1")), source, Duration::from_secs(15));
+        let source = Two(vec![message(b"{}"), event(Some(ID), "endpoint", b"/x")], later);
+        let body = body(Some(priming(EventId { stream: 1, number: 0 })), source, Duration::from_secs(15));
         let sent = body.collect().await.unwrap().to_bytes();
-        let expected = "id: 1\ndata: \n\nid: 7\nevent: endpoint\ndata: /x\n\n: keep-alive\n\n\
+        let expected = "id: 1-0\ndata: \n\nid: 7-2\nevent: endpoint\ndata: /x\n\n: keep-alive\n\n\
                         event: message\ndata: {}\n\n";
         assert_eq!(sent, expected);
     }
@@ -119,7 +121,7 @@ mod tests {
         #[test]
         fn what_is_written_is_what_a_client_reads(
             messages in proptest::collection::vec(
-                ("\\PC{0,40}|[\r\n:\u{2028}\\\\\" ]{0,10}", proptest::option::of("[a-f0-9]{1,16}"), proptest::bool::ANY),
+                ("\\PC{0,40}|[\r\n:\u{2028}\\\\\" ]{0,10}", proptest::option::of(proptest::prelude::any::<(u64, u64)>()), proptest::bool::ANY),
                 0..8,
             ),
         ) {
@@ -127,12 +129,13 @@ mod tests {
             let mut expected = Vec::new();
             for (text, id, is_quiet) in &messages {
                 let json = serde_json::json!({"said": text, text: [text]}).to_string();
-                stream.extend_from_slice(&event(id.as_deref(), "message", json.as_bytes()));
-                expected.push((id.clone(), "message".to_owned(), json));
+                let id = id.map(|(stream, number)| EventId { stream, number });
+                stream.extend_from_slice(&event(id, "message", json.as_bytes()));
+                expected.push((id.map(|id| id.to_string()), "message".to_owned(), json));
                 if *is_quiet {
                     stream.extend_from_slice(KEEP_ALIVE);
-                    stream.extend_from_slice(&priming("9"));
-                    expected.push((Some("9".to_owned()), "message".to_owned(), String::new()));
+                    stream.extend_from_slice(&priming(ID));
+                    expected.push((Some(ID.to_string()), "message".to_owned(), String::new()));
                 }
             }
             // A client ends a line at a carriage return too: none may be there.

@@ -15,7 +15,9 @@ use super::{Doors, SESSION, VERSION, agent, alone, events, is_json, reply, text}
 use crate::auth::Caller;
 use crate::metrics::Reason;
 use crate::protocol::jsonrpc::{self, Frame, INVALID_REQUEST, Message, Refusal, RpcError, SESSION_NOT_FOUND};
-use crate::protocol::{Claim, Listening, Peer, Related, Revision, Session, Transport, unsupported_version};
+use crate::protocol::{
+    Claim, EventId, Listening, Peer, Related, Revision, Session, Transport, unsupported_version,
+};
 
 const ALLOWED: &str = "GET, POST, DELETE";
 
@@ -184,23 +186,26 @@ fn listen(doors: &Doors, caller: &Caller, headers: &HeaderMap) -> Response {
         Ok(session) => session,
         Err(response) => return response,
     };
-    if let Some(answer) = text(headers, "last-event-id").and_then(|stream| session.take_answer(stream)) {
-        return reply::events(axum::body::Body::from(events::message(&answer)));
+    let keep_alive = doors.current.get().http.keep_alive;
+    let seen = text(headers, "last-event-id").and_then(EventId::read);
+    if let Some(reader) = seen.and_then(|seen| session.resume(seen)) {
+        return reply::events(events::body(None, reader, keep_alive));
     }
-    let Some(listening) = session.listen() else {
+    let Some(listening) = session.listen(seen) else {
         let body = json!({"error": "conflict", "message": "this session has a stream already"});
         return reply::json(StatusCode::CONFLICT, &body);
     };
-    let first = session.revision().primes_streams().then(|| events::priming(&session.next_stream()));
-    let body = events::body(first, ServerStream(listening), doors.current.get().http.keep_alive);
-    reply::events(body)
+    let primes = session.revision().primes_streams() && !listening.is_resumed();
+    let first = primes.then(|| events::priming(listening.event(0)));
+    reply::events(events::body(first, ServerStream(listening), keep_alive))
 }
 
 struct ServerStream(Listening);
 
 impl events::Source for ServerStream {
     async fn next(&mut self) -> Option<Bytes> {
-        events::next_of(self.0.session()).await
+        let (number, message) = self.0.next().await?;
+        Some(events::event(Some(self.0.event(number)), "message", &message))
     }
 }
 
