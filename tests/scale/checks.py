@@ -6,11 +6,12 @@ import os
 import subprocess
 import time
 
-from clients import NEWEST, Alone, Events, Lost, Over, Refused, Session, Stream, post
+from clients import NEWEST, Alone, Events, Lost, Over, Refused, Session, Stream, post, text_of
 from fleet import NAMES
 from load import on
 
 THREE = set(NAMES[:3])
+TASKS = "io.modelcontextprotocol/tasks"
 
 
 def the_file_passes_the_proxys_own_check(proxy):
@@ -154,31 +155,80 @@ def listeners_on_each_daemon_hear_of_a_new_plugin(proxy):
     return f"{len(listeners)} listeners"
 
 
-def asks(client):
-    """Asks with one request and brings the answer with the next."""
-    can = {"elicitation": {}}
-    first, _ = client.ask("tools/call", {"name": "scale__ask", "arguments": {}}, capabilities=can)
-    assert first["resultType"] == "input_required", first
-    given = {"go": {"action": "accept", "content": {}}}
-    said, _ = client.ask("tools/call", {"name": "scale__ask", "arguments": {}, "inputResponses": given,
-                                        "requestState": first["requestState"]}, capabilities=can)
-    return said
+def questions_go_round(proxy):
+    """Each is asked by one daemon, and its answer goes to whichever is next: they share the key of the state."""
+    can, seen = {"elicitation": {}}, set()
+    client = Alone(proxy.address)
+    for number in range(24):
+        call = {"name": "scale__ask", "arguments": {}}
+        first, told = client.ask("tools/call", call, capabilities=can)
+        assert first["resultType"] == "input_required", first
+        asked = proxy.instance(told)
+        # So that each asks, and each is next.
+        for _ in range(number // 8):
+            client.call("scale__where", {})
+        given = {"go": {"action": "accept", "content": {}}}
+        said, told = client.ask("tools/call", {**call, "inputResponses": given, "requestState": first["requestState"]},
+                                capabilities=can)
+        answered = text_of(said)
+        assert proxy.instance(told) == answered, (told, answered)
+        seen.add((asked, answered))
+    elsewhere = {pair for pair in seen if pair[0] != pair[1]}
+    assert {asked for asked, _ in elsewhere} == {answered for _, answered in elsewhere} == THREE, seen
+    return f"24 of 24 answered, {len(elsewhere)} ways from one daemon to another"
 
 
-def answers_to_a_question_need_the_daemon_that_asked(proxy):
-    refused = 0
+def held(client, name):
+    """Begins a call that goes on as a task; returns its id."""
+    can = {"extensions": {TASKS: {}}}
+    said, _ = client.ask("tools/call", {"name": "scale__long", "arguments": {"id": name, "seconds": 3}}, capabilities=can)
+    assert said["resultType"] == "task", said
+    return said["taskId"]
+
+
+def looked_for(client, task):
+    """Returns how many of twelve requests for it did not find it."""
+    missed = 0
     for _ in range(12):
         try:
-            asks(Alone(proxy.address))
+            said, _ = client.ask("tasks/get", {"taskId": task}, {"Mcp-Name": task}, {"extensions": {TASKS: {}}})
+            assert said["status"] in ("working", "completed"), said
         except Refused as error:
-            assert "-32602" in str(error), error
-            refused += 1
-    assert refused > 0, "a state that another daemon sealed was taken"
+            assert "-32602" in str(error) and "no task of yours" in str(error), error
+            missed += 1
+    return missed
+
+
+def a_task_needs_the_daemon_that_has_it(proxy):
+    client = Alone(proxy.address)
+    missed = looked_for(client, held(client, f"round-{proxy.name}"))
+    assert 0 < missed < 12, missed
     proxy.by_caller()
     time.sleep(0.5)
-    for _ in range(12):
-        asks(Alone(proxy.address))
-    return f"{refused} of 12 refused without affinity, 0 by caller"
+    assert looked_for(client, held(client, f"caller-{proxy.name}")) == 0
+    return f"{missed} of 12 did not find it without affinity, 0 by caller"
+
+
+def a_client_that_comes_back_before_its_end_is_noticed_keeps_its_call(proxy):
+    session = Session(proxy.address).open()
+    name = f"back-{proxy.name}"
+    body = {"jsonrpc": "2.0", "id": 7, "method": "tools/call",
+            "params": {"name": "scale__work", "arguments": {"id": name, "seconds": 3}}}
+    old = Events(proxy.address, "POST", "/mcp", body, {
+        "Accept": "application/json, text/event-stream", **session.named()})
+    seen = read_id(old)
+    new = Events(proxy.address, "GET", "/mcp", None, {**session.named(), "Last-Event-ID": seen})
+    try:
+        old.event()
+    except Over:
+        pass
+    else:
+        raise AssertionError("the old stream was told something")
+    old.close()
+    answer = new.message()
+    new.close()
+    assert answer["id"] == 7 and text_of(answer["result"]), answer
+    assert name in proxy.fleet.ran()[1], "the call did not end"
 
 
 EACH = [
@@ -188,7 +238,9 @@ EACH = [
     a_large_request_passes_and_one_that_is_too_large_does_not,
     a_session_stays_with_its_daemon,
     a_client_that_leaves_ends_its_call_and_may_ask_what_became_of_it,
+    a_client_that_comes_back_before_its_end_is_noticed_keeps_its_call,
+    questions_go_round,
     listeners_on_each_daemon_hear_of_a_new_plugin,
 ]
 # With what a proxy must be able to do for it.
-SOME = [(answers_to_a_question_need_the_daemon_that_asked, "by_caller")]
+SOME = [(a_task_needs_the_daemon_that_has_it, "by_caller")]

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -29,6 +30,8 @@ drain = 5
 max_concurrent = 64
 [plugin.scale]
 concurrency = 64
+[auth]
+state_key_file = "{{key}}"
 """
 NAMES = ("a", "b", "c", "d")
 # What the files say, in the order of the names; `d` is the one that is added.
@@ -72,10 +75,14 @@ class Fleet:
         shutil.copytree(os.path.join(HERE, "plugins"), self.plugins)
         self.ledger = os.path.join(place.temp, "ledger")
         open(self.ledger, "w").close()
+        # What one daemon asks, another takes up.
+        key = os.path.join(place.temp, "state.key")
+        with open(os.open(key, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+            file.write(secrets.token_hex(32) + "\n")
         self.ports = dict(zip(NAMES, free_ports(len(NAMES))))
         self.daemons = {
             name: Daemon(
-                place, plugins=self.plugins, config=CONFIG, name=name, port=port,
+                place, plugins=self.plugins, config=CONFIG.format(key=key), name=name, port=port,
                 environment={"SCALE_NAME": name, "SCALE_LEDGER": self.ledger},
             )
             for name, port in self.ports.items()
