@@ -26,14 +26,15 @@ async fn whoever_comes_back_takes_the_place_and_nothing_is_lost_or_told_to_both(
     }
     assert_eq!(first.next().await.unwrap(), (1, "one".into()));
     assert_eq!(first.next().await.unwrap(), (2, "two".into()));
-    let waiting = tokio::spawn(async move {
+    let mut waiting = tokio::task::JoinSet::new();
+    waiting.spawn(async move {
         // The one that still waits there learns of it at once.
         let third = first.next().await;
         (third, first.next().await)
     });
     tokio::task::yield_now().await;
     let mut second = session.resume(at(1)).unwrap();
-    assert_eq!(waiting.await.unwrap(), (Some((3, "three".into())), None));
+    assert_eq!(waiting.join_next().await.unwrap().unwrap(), (Some((3, "three".into())), None));
     assert_eq!(second.next().await.unwrap(), (2, "two".into()));
     assert_eq!(second.next().await.unwrap(), (3, "three".into()));
     let answering = Arc::clone(second.of());

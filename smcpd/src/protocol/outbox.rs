@@ -244,7 +244,8 @@ mod tests {
     async fn who_still_waits_is_let_go_and_takes_nothing_from_its_successor() {
         let outbox = std::sync::Arc::new(Outbox::new(9, false));
         let first = outbox.read_as(1).unwrap();
-        let waiting = tokio::spawn({
+        let mut waiting = tokio::task::JoinSet::new();
+        waiting.spawn({
             let outbox = std::sync::Arc::clone(&outbox);
             async move { outbox.read(first).await }
         });
@@ -252,6 +253,6 @@ mod tests {
         let second = outbox.take_over(EventId { stream: 1, number: 0 }).unwrap();
         outbox.push("one".into()).unwrap();
         assert_eq!(outbox.read(second).await.unwrap(), (1, "one".into()));
-        assert_eq!(waiting.await.unwrap(), None);
+        assert_eq!(waiting.join_next().await.unwrap().unwrap(), None);
     }
 }

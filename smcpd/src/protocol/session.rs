@@ -361,10 +361,6 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    pub(crate) fn session(&self) -> &Arc<Session> {
-        &self.session
-    }
-
     /// The id of an event of this stream.
     pub(crate) fn event(&self, number: u64) -> EventId {
         EventId { stream: self.stream, number }
