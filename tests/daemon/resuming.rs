@@ -37,7 +37,7 @@ fn numbers(stream: &mut Stream) -> Vec<(String, Value)> {
             let said = event.json();
             let what =
                 if said["id"].is_null() { said["params"]["progress"].clone() } else { "answer".into() };
-            (event.id.clone().unwrap(), what)
+            (event.id.unwrap(), what)
         })
         .collect()
 }
