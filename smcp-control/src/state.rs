@@ -1,5 +1,7 @@
 //! What the daemon is and does at one moment, as it tells its clients.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -118,7 +120,38 @@ pub struct Described {
     /// What is kept ready for its calls.
     #[serde(default)]
     pub warm: Warm,
+    /// What its processes are held to.
+    #[serde(default)]
+    pub sandbox: Sandbox,
     pub environment: Vec<Variable>,
+}
+
+/// What the processes of a plugin are held to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// `require`, `best-effort` or `off`; the rest is empty then.
+    pub mode: String,
+    /// Paths of the system that it cannot open, each with all that is below.
+    #[serde(default)]
+    pub hidden: Vec<String>,
+    /// Paths that it reads all the same.
+    #[serde(default)]
+    pub read: Vec<String>,
+    /// Paths that it reads and changes.
+    #[serde(default)]
+    pub write: Vec<String>,
+    /// What it may run besides its own program; absent: whatever it reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Vec<String>>,
+    /// Ports that it connects to; absent: any. Empty: it has no network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<Vec<u16>>,
+    /// Bounds of each process, by the name of their key.
+    #[serde(default)]
+    pub limits: BTreeMap<String, u64>,
+    /// What this kernel lacks of it.
+    #[serde(default)]
+    pub missing: Vec<String>,
 }
 
 /// What is kept ready for the calls of a plugin.

@@ -184,6 +184,11 @@ pub(crate) enum Plugin {
         #[arg(add = completion::plugins())]
         name: String,
     },
+    /// Show what a plugin's processes are held to, and where that is said
+    Sandbox {
+        #[arg(add = completion::plugins())]
+        name: String,
+    },
     /// Link a plugin's directory, and say what became callable
     Link {
         /// Its directory, or the bare name of a plugin that came with smcp

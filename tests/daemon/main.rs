@@ -19,6 +19,7 @@ mod offers;
 mod official_client;
 mod reload;
 mod resuming;
+mod sandbox;
 mod schema;
 mod schema_said;
 mod service;

@@ -26,6 +26,7 @@ pub(crate) async fn without_daemon(command: &Plugin, json: bool) -> Option<Resul
         Plugin::DepsBuild(build) => Some(build::build(&build.directory, &build.target)),
         Plugin::List
         | Plugin::Show { .. }
+        | Plugin::Sandbox { .. }
         | Plugin::Link { .. }
         | Plugin::Unlink { .. }
         | Plugin::Deps { .. } => None,

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use super::confinement::Confinement;
 use super::environment::Environment;
 use super::model::{Command, Description, Source};
 use super::nursery::Nursery;
@@ -139,11 +140,12 @@ impl Describer {
     }
 
     /// Expects to be asked for many plugins that run with `python` and find `environment`.
-    pub(super) fn gather(&self, python: &Path, environment: Environment) {
+    pub(super) fn gather(&self, python: &Path, environment: Environment, confinement: &Confinement) {
         let mut nursery = self.nursery.lock().unwrap_or_else(PoisonError::into_inner);
         nursery.get_or_insert_with(|| {
             let whole = self.environment(environment.clone(), None);
-            Arc::new(Nursery::new(self.executor.clone(), &self.probe, python, environment, whole))
+            let sandbox = confinement.while_asked(&self.probe, &self.scratch);
+            Arc::new(Nursery::new(self.executor.clone(), &self.probe, python, (environment, whole), sandbox))
         });
     }
 
@@ -332,6 +334,7 @@ impl Describer {
             output: OUTPUT,
             spill: None,
             warm: nursery.map(Nursery::warm),
+            sandbox: plugin.confinement.while_asked(&self.probe, &scratch),
         };
         let outcome = self.executor.probe(invocation, &self.cancel).await;
         let report = fs::read(&report).ok().and_then(|text| serde_json::from_slice(&text).ok());

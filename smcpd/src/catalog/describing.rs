@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::confinement::Confinement;
 use super::describe::Describer;
 use super::environment::Environment;
 use super::model::Description;
@@ -111,7 +112,8 @@ impl Describing {
         if let Some(python) =
             python.as_deref().filter(|_| self.unknown >= MANY && settings.warm.mode != WarmMode::Off)
         {
-            self.describer.gather(python, self.place.environment(&config::Plugin::default(), &[]));
+            let environment = self.place.environment(&config::Plugin::default(), &[]);
+            self.describer.gather(python, environment, &Confinement::of_many(settings));
         }
         let mut known = Vec::new();
         for (name, looked) in looked {
@@ -194,11 +196,19 @@ impl Place {
         self.settings.plugin.get(name).cloned().unwrap_or_default()
     }
 
+    /// Where its calls run.
+    fn state(&self, name: &str) -> PathBuf {
+        let granted = self.settings.plugin.get(name).and_then(|granted| granted.directory.clone());
+        granted.unwrap_or_else(|| self.settings.paths.plugin_state(name))
+    }
+
     fn find(&self, name: &str, entry: &Path, within: Option<&Path>) -> Result<(Located, String), String> {
         let environments = self.settings.paths.state.join("venv");
         let interpreters = Interpreters { python: self.python.as_deref(), environments: &environments };
         let own = self.settings.plugin.get(name).and_then(|granted| granted.python.as_deref());
-        let located = scan::locate(entry, name, within, own, interpreters)?;
+        let mut located = scan::locate(entry, name, within, own, interpreters)?;
+        located.confinement =
+            Confinement::choose(&self.settings, name, &located.directory, &self.state(name));
         let digest = digest::of(&located);
         Ok((located, digest))
     }
@@ -246,10 +256,7 @@ impl Place {
             description.environment.iter().map(|variable| variable.name.as_str()).collect();
         let granted = self.granted(name);
         let environment = self.environment(&granted, &declared);
-        let state = match &granted.directory {
-            Some(directory) => directory.clone(),
-            None => self.settings.paths.plugin_state(name),
-        };
+        let state = self.state(name);
         let defaults = Defaults { execution: &self.settings.execution, warm: self.settings.warm.mode };
         Arc::new(Plugin::new(located, digest, description, environment, state, &granted, defaults))
     }

@@ -152,6 +152,7 @@ mod tests {
             prefix: Vec::new(),
             directory: directory.clone(),
             linked: std::time::SystemTime::UNIX_EPOCH,
+            confinement: Default::default(),
         };
         let first = of(&plugin);
         fs::write(directory.join("state.sqlite"), "data").unwrap();

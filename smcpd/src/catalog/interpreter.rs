@@ -121,6 +121,7 @@ mod tests {
                 program: at("cli.py"),
                 prefix: Vec::new(),
                 linked: SystemTime::UNIX_EPOCH,
+                confinement: Default::default(),
             };
             let found = of(&located, Some(at(path).as_os_str()));
             let found = found.map(|found| (found.program, found.words[0].clone()));

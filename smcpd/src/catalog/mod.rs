@@ -15,6 +15,7 @@ mod arguments;
 mod argv;
 mod base64;
 mod changes;
+mod confinement;
 mod content;
 mod contract;
 mod contract_file;

@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use super::environment::Environment;
 use super::scan::Located;
+use crate::executor::sandbox::Sandbox;
 use crate::executor::{CALL_VARIABLES, Executor, Warm};
 
 /// Beside the probe; in a directory of its own, which is where its modules would be looked for.
@@ -41,8 +42,8 @@ impl Nursery {
         executor: Executor,
         probe: &Path,
         python: &Path,
-        environment: Environment,
-        mut whole: Environment,
+        (environment, mut whole): (Environment, Environment),
+        sandbox: Option<Arc<Sandbox>>,
     ) -> Self {
         CALL_VARIABLES.iter().for_each(|name| whole.remove(name));
         let script = probe.join(SCRIPT);
@@ -59,6 +60,7 @@ impl Nursery {
             preload: Vec::new(),
             environment: whole.into_pairs(),
             prefix: 1,
+            sandbox,
         };
         Self { executor, warm: Arc::new(warm), environment, up: OnceCell::new() }
     }
@@ -73,6 +75,7 @@ impl Nursery {
     pub(super) fn takes(&self, plugin: &Located, environment: &Environment) -> bool {
         plugin.program == self.warm.interpreter
             && plugin.prefix.len() == 1
+            && plugin.confinement.is_usual()
             && *environment == self.environment
     }
 

@@ -19,6 +19,7 @@ use super::scan::Located;
 use super::warmth::Warmth;
 use super::{argv, offers, schema};
 use crate::config::{self, Serialize, WarmMode};
+use crate::executor::sandbox::Sandbox;
 use crate::executor::{Admission, Invocation, OutputLimit};
 use crate::letta::Variables;
 
@@ -209,6 +210,11 @@ impl Plugin {
         &self.warm
     }
 
+    /// What its processes are held to; nothing where the operator wants that.
+    pub(crate) fn sandbox(&self) -> Option<&Sandbox> {
+        self.located.confinement.sandbox().map(|held| &**held)
+    }
+
     /// What it finds in its environment, before what a call adds.
     pub(super) fn own_environment(&self) -> &Environment {
         &self.environment
@@ -294,6 +300,7 @@ impl Plugin {
             timeout,
             output: self.output,
             spill: None,
+            sandbox: self.located.confinement.sandbox().cloned(),
         }
     }
 

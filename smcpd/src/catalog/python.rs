@@ -37,6 +37,8 @@ pub(super) async fn find(
         output: OutputLimit { keep: 8 << 10, ceiling: 8 << 10 },
         spill: None,
         warm: None,
+        // No plugin's code has a part in it.
+        sandbox: None,
     };
     let said = match executor.probe(asked, cancel).await {
         Ok(outcome) if outcome.end == End::Exited(0) => outcome.stdout.into_text(),

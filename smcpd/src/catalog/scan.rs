@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::confinement::Confinement;
 use super::names;
 
 /// A plugin that can be run.
@@ -21,6 +22,8 @@ pub(crate) struct Located {
     pub(crate) prefix: Vec<OsString>,
     /// When the link was made, or the directory where there is no link: who came first keeps a name.
     pub(crate) linked: SystemTime,
+    /// None but what [`super::confinement`] chooses.
+    pub(crate) confinement: Confinement,
 }
 
 impl Located {
@@ -83,6 +86,7 @@ pub(crate) fn locate(
         program,
         prefix,
         linked: linked(found.as_ref().ok()),
+        confinement: Confinement::default(),
     };
     if script.symlink_metadata().is_ok() {
         let shebang = first_line(&script)?;

@@ -44,6 +44,7 @@ fn made(
         program: "/usr/bin/python3".into(),
         prefix: vec!["/p/cli.py".into()],
         linked,
+        confinement: Default::default(),
     };
     let environment =
         Environment::choose(std::iter::empty(), config::Environment::Declared, &[], &BTreeMap::new());
@@ -204,7 +205,14 @@ fn described(environment: Environment, names: &[&str]) -> Plugin {
     let commands: Vec<Value> = names.iter().map(command).collect();
     let description = serde_json::from_value(json!({"commands": commands})).unwrap();
     let (name, directory, program) = ("p".to_owned(), "/p".into(), "/p/cli.py".into());
-    let located = Located { name, directory, program, prefix: Vec::new(), linked: SystemTime::UNIX_EPOCH };
+    let located = Located {
+        name,
+        directory,
+        program,
+        prefix: Vec::new(),
+        linked: SystemTime::UNIX_EPOCH,
+        confinement: Default::default(),
+    };
     let (granted, execution) = (config::Plugin::default(), execution(Serialize::None));
     Plugin::new(
         located,

@@ -50,6 +50,7 @@ impl Warmth {
                 preload: description.preload.iter().chain(&granted.preload).cloned().collect(),
                 environment: constant_part(constant),
                 prefix: located.prefix.len(),
+                sandbox: located.confinement.sandbox().cloned(),
             })
         });
         Self { mode, warm }

@@ -12,7 +12,7 @@ use super::file::Seconds;
 use super::layers::{Layers, Origin};
 use super::{
     Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools, Warm,
-    letta, state_key,
+    letta, sandbox, state_key,
 };
 use crate::auth::{Keys, Policy};
 use crate::paths::Paths;
@@ -49,6 +49,8 @@ pub(super) fn check(
             spare_age: key.positive("warm.spare_age", file.warm.spare_age)?,
             idle: key.positive("warm.idle", file.warm.idle)?,
         },
+        sandbox: sandbox::check(&key, "sandbox", &file.sandbox)?,
+        secrets: sandbox::secrets(&key, environment),
         execution: execution(&key)?,
         keys,
         auth_disabled: file.auth.disabled && !file.auth.required,
@@ -87,7 +89,7 @@ impl Key<'_> {
         ConfigError::Value { key: key.to_owned(), origin: self.layers.origin(key), message: message.into() }
     }
 
-    fn whole(&self, key: &str, value: i64, least: usize) -> Result<usize, ConfigError> {
+    pub(super) fn whole(&self, key: &str, value: i64, least: usize) -> Result<usize, ConfigError> {
         usize::try_from(value)
             .ok()
             .filter(|value| (least..=1 << 40).contains(value))
@@ -278,6 +280,7 @@ fn plugin(key: &Key<'_>) -> Result<BTreeMap<String, Plugin>, ConfigError> {
             environment: given.env.clone(),
             warm: given.warm,
             preload: given.preload.clone(),
+            sandbox: sandbox::check(key, &at("sandbox"), &given.sandbox.0)?,
         };
         Ok((name.clone(), plugin))
     });
@@ -367,6 +370,7 @@ fn effective(layers: &Layers, paths: &Paths) -> Vec<(String, String, Origin)> {
             *line = ("http.host".to_owned(), "\"0.0.0.0\"".to_owned(), layers.origin("http.allow_external"));
         }
     }
+    lines.extend(sandbox::defaults(layers));
     lines.sort_by(|one, other| one.0.cmp(&other.0));
     lines
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, LogFormat, Separator, Serialize as Serialization, WarmMode};
+use super::{Environment, LogFormat, Separator, Serialize as Serialization, WarmMode, sandbox};
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -15,6 +15,7 @@ pub(super) struct File {
     pub(super) plugins: Plugins,
     pub(super) tools: Tools,
     pub(super) warm: Warm,
+    pub(super) sandbox: sandbox::Given,
     pub(super) execution: Execution,
     pub(super) auth: Auth,
     pub(super) sse: Sse,
@@ -224,6 +225,7 @@ pub(super) struct Plugin {
     pub(super) warm: Option<WarmMode>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) preload: Vec<String>,
+    pub(super) sandbox: sandbox::OfPlugin,
 }
 
 /// A duration in seconds, written `2` or `0.5`.

@@ -3,8 +3,8 @@
 //!
 //! A [`Config`] that exists is valid. `file` mirrors the file, `layers` lays the sources over one another and
 //! remembers where each value came from, `check` turns the result into checked types, `credentials`
-//! reads what the service manager hands over, `letta` has the section of that name, `state_key` the keys that daemons share,
-//! `current` swaps the whole while the daemon runs.
+//! reads what the service manager hands over, `letta` and `sandbox` have the sections of these names, `state_key` the keys
+//! that daemons share, `current` swaps the whole while the daemon runs.
 
 mod check;
 mod credentials;
@@ -12,6 +12,7 @@ mod current;
 mod file;
 mod layers;
 mod letta;
+mod sandbox;
 mod state_key;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub(crate) use current::for_tests;
 pub(crate) use current::{Current, Difference, Publisher, Reload, ReloadError, Reloads};
 pub(crate) use layers::{Origin, Override};
 pub(crate) use letta::{Letta, Secret};
+pub(crate) use sandbox::{FILE_SIZE, FILES, Limits, Network, Sandbox, SandboxMode};
 pub(crate) use state_key::StateKeys;
 
 use crate::auth::Keys;
@@ -43,6 +45,10 @@ pub(crate) struct Config {
     pub(crate) plugins: Plugins,
     pub(crate) tools: Tools,
     pub(crate) warm: Warm,
+    /// What all plugins are held to.
+    pub(crate) sandbox: Sandbox,
+    /// Files and directories with keys, outside of `paths`.
+    pub(crate) secrets: Vec<PathBuf>,
     pub(crate) execution: Execution,
     pub(crate) keys: Keys,
     /// `auth.disabled`: no key and no guard on the address; the daemon warns of it at each start.
@@ -257,6 +263,7 @@ pub(crate) struct Plugin {
     pub(crate) warm: Option<WarmMode>,
     /// Modules that its warm parent imports ahead.
     pub(crate) preload: Vec<String>,
+    pub(crate) sandbox: Sandbox,
 }
 
 /// Where `Config::load` reads from.

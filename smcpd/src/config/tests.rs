@@ -183,7 +183,12 @@ fn credentials_are_keys_and_what_one_plugin_alone_is_granted() {
 }
 
 /// Keys that have no value by default, or one that depends on the machine.
-const EXAMPLES: [&str; 9] = [
+const EXAMPLES: [&str; 14] = [
+    "sandbox.exec",
+    "sandbox.connect",
+    "sandbox.memory",
+    "sandbox.cpu",
+    "sandbox.processes",
     "plugins.dir",
     "plugins.python",
     "log.file",
@@ -207,8 +212,10 @@ fn keys_of_the_mirror() -> Vec<String> {
         env: [("A".to_owned(), "b".to_owned())].into(),
         warm: Some(crate::config::WarmMode::Spare),
         preload: vec!["os".to_owned()],
+        sandbox: sandbox::OfPlugin(sandbox::Given::full()),
     };
     let mut file = super::super::file::File::default();
+    file.sandbox = sandbox::Given::full();
     // What is not set by default would not be written either.
     file.plugins.dir = Some("/".into());
     file.plugins.python = Some("/".into());
@@ -259,12 +266,21 @@ fn the_shipped_file_has_every_key_and_no_other() {
 }
 
 #[test]
-fn the_shipped_file_sets_nothing_and_shows_the_defaults() {
+fn the_shipped_file_holds_plugins_fast_and_shows_the_defaults() {
+    /// Where there is a unit, and a user of the daemon's own.
+    const SET: [(&str, &str); 2] = [("sandbox.mode", "\"require\""), ("sandbox.processes", "512")];
     let defaults = load("", &[], Vec::new()).unwrap();
     let untouched = load(SHIPPED, &[], Vec::new()).unwrap();
-    assert_eq!(untouched.effective, defaults.effective);
+    let set: Vec<(&str, &str)> = untouched
+        .effective
+        .iter()
+        .filter(|line| !defaults.effective.contains(line))
+        .map(|(key, value, _)| (&**key, &**value))
+        .collect();
+    assert_eq!(set, SET);
     let is_example = |section: &str, line: &str| {
         section.starts_with("plugin.")
+            || SET.iter().any(|(key, _)| *key == format!("{section}.{}", line.split(' ').next().unwrap()))
             || EXAMPLES.contains(&&*format!("{section}.{}", line.split(' ').next().unwrap()))
     };
     let text: String = settings_of_the_shipped_file()

@@ -11,6 +11,7 @@ use smcp_control::{CONTROL_SOCKET, Finding, Severity};
 use super::Control;
 use crate::catalog::{Catalog, PluginState};
 use crate::config::Config;
+use crate::executor::sandbox::{Feature, missing};
 use crate::letta::Letta;
 
 /// From how many tools on which clients or models are in trouble.
@@ -32,6 +33,7 @@ pub(super) fn examine(control: &Control) -> Vec<Finding> {
     found.extend(of_config(&config, us));
     found.extend(of_descriptors(limit));
     found.extend(of_letta(&config, control.service.letta(), &catalog));
+    found.extend(of_sandbox(&catalog, &missing()));
     let directory = &config.plugins.directory;
     found.extend(
         std::fs::metadata(directory)
@@ -129,6 +131,56 @@ fn of_catalog(catalog: &Catalog) -> Vec<Finding> {
         found.push(finding(code, severity, &problem.tool, &problem.message, fix));
     }
     found.extend(of_count(catalog.tools().len()));
+    found
+}
+
+/// What holds the plugins less than the configuration would have it.
+fn of_sandbox(catalog: &Catalog, missing: &[Feature]) -> Vec<Finding> {
+    let plugins = || {
+        catalog.plugins().iter().filter_map(|(name, state)| match state {
+            PluginState::Described(plugin) => Some((name, plugin.sandbox())),
+            PluginState::Pending | PluginState::Failed(_) => None,
+        })
+    };
+    let mut found = Vec::new();
+    if plugins().any(|(_, held)| held.is_some()) {
+        found.extend(missing.iter().map(|feature| {
+            let severity = if feature.is_required() { Severity::Warning } else { Severity::Note };
+            finding(
+                "sandbox-missing",
+                severity,
+                "kernel",
+                format!("it has no {feature}: plugins are not held by them"),
+                "run a newer kernel, or one that has it built in and switched on",
+            )
+        }));
+    }
+    for (name, held) in plugins() {
+        let Some(held) = held else {
+            found.push(finding(
+                "sandbox-off",
+                Severity::Note,
+                name,
+                "nothing but the unit holds it: its `sandbox` is \"off\"",
+                format!("grant it what it needs in [plugin.{name}.sandbox]"),
+            ));
+            continue;
+        };
+        let open = held.files.open_all_the_same();
+        found.extend(open.map(|(hidden, write)| {
+            finding(
+                "sandbox-open",
+                Severity::Warning,
+                name,
+                format!(
+                    "it may write `{}`, and the daemon's `{}` is below",
+                    write.display(),
+                    hidden.display()
+                ),
+                "move the daemon's directories, or grant less",
+            )
+        }));
+    }
     found
 }
 

@@ -1,15 +1,17 @@
 //! The daemon's things as frames show them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use smcp_control::{
     CallEvent, CallInfo, Change, Changes, ConfigValue, Described, LaneInfo, PluginDetail, PluginInfo,
-    Problem, SessionInfo, ToolActivity, ToolInfo, ValueChange, Variable, Warm,
+    Problem, Sandbox, SessionInfo, ToolActivity, ToolInfo, ValueChange, Variable, Warm,
 };
 
 use super::requests::state;
 use crate::catalog::{self, Catalog, Fields, Plugin, PluginState, Tool};
-use crate::config::{Config, Difference};
+use crate::config::{Config, Difference, Network, SandboxMode};
+use crate::executor::sandbox::missing;
 use crate::executor::{LaneCounts, WarmState};
 use crate::letta::Letta;
 use crate::metrics::ToolFigures;
@@ -86,6 +88,7 @@ fn described(plugin: &Plugin, letta: &Letta, tools: Vec<String>, kept: Option<Wa
         timeout_seconds: plugin.default_timeout().map(|timeout| timeout.as_secs_f64()),
         slots: plugin.slots(),
         warm: warm(plugin, kept),
+        sandbox: sandbox(plugin),
         environment: description
             .environment
             .iter()
@@ -104,6 +107,36 @@ fn warm(plugin: &Plugin, kept: Option<WarmState>) -> Warm {
     let kept = kept.unwrap_or_default();
     let reason = why_off.map(str::to_owned).or(kept.reason);
     Warm { mode: mode.to_owned(), parent: kept.parent, spares: kept.spares, reason }
+}
+
+fn sandbox(plugin: &Plugin) -> Sandbox {
+    let Some(held) = plugin.sandbox() else {
+        return Sandbox { mode: SandboxMode::Off.as_str().to_owned(), ..Sandbox::default() };
+    };
+    let mode = if held.required { SandboxMode::Require } else { SandboxMode::BestEffort };
+    let shown = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
+    let limits = &held.limits;
+    let bounds = [
+        ("memory", limits.memory),
+        ("cpu", limits.cpu),
+        ("files", limits.files),
+        ("processes", limits.processes),
+        ("file_size", limits.file_size),
+    ];
+    Sandbox {
+        mode: mode.as_str().to_owned(),
+        hidden: shown(&held.files.hidden),
+        read: shown(&held.files.read),
+        write: shown(&held.files.write),
+        exec: held.files.execute.as_deref().map(shown),
+        connect: match &held.network {
+            Network::Any => None,
+            Network::Ports(ports) => Some(ports.clone()),
+            Network::None => Some(Vec::new()),
+        },
+        limits: bounds.into_iter().filter_map(|(name, bound)| Some((name.to_owned(), bound?))).collect(),
+        missing: missing().iter().map(ToString::to_string).collect(),
+    }
 }
 
 pub(super) fn changes(changes: catalog::Changes) -> Changes {

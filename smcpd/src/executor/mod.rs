@@ -4,7 +4,7 @@
 //! program through to its end, and `pipes` what it says meanwhile; `capture` keeps what is read within a limit, `spill` the
 //! whole of it; `warm` keeps processes ready; `descendants` finds the processes of a call that moved away; `live` shows a
 //! call from outside while it runs; `orphans` reaps what outlives its call; `launch` is the step between the daemon and
-//! the program, in the child.
+//! the program, in the child, and `sandbox` what is put on there.
 //!
 //! A program runs in a task of the executor's own. Dropping the future of [`Executor::run`] (the client went
 //! away) ends the program like a cancel; the task stays until nothing of the call is left.
@@ -17,6 +17,7 @@ mod live;
 mod orphans;
 mod pipes;
 mod process;
+pub(crate) mod sandbox;
 mod spawner;
 mod spill;
 mod warm;
@@ -35,6 +36,7 @@ pub(crate) use capture::Captured;
 pub(crate) use lanes::{Admission, Counts, LaneCounts};
 use lanes::{Lanes, Refused};
 pub(crate) use live::{Live, Sign};
+use sandbox::Sandbox;
 use spawner::Spawner;
 pub(crate) use spill::Spilled;
 use warm::Workers;
@@ -61,6 +63,8 @@ pub(crate) struct Invocation {
     pub(crate) spill: Option<PathBuf>,
     /// How it may be run by a process that is up already.
     pub(crate) warm: Option<Arc<Warm>>,
+    /// What it is held to; nothing where the operator wants that.
+    pub(crate) sandbox: Option<Arc<Sandbox>>,
 }
 
 impl std::fmt::Debug for Invocation {

@@ -65,6 +65,7 @@ fn spawn<'a>(spawner: &'a Spawner, invocation: &Invocation) -> io::Result<Leader
         stdin: if invocation.stdin.is_some() { Stdio::piped() } else { Stdio::null() },
         stdout: Stdio::piped(),
         stderr: Stdio::piped(),
+        sandbox: invocation.sandbox.as_deref(),
     };
     let mut child = spawner.start_leader(program)?;
     let pipes = Pipes {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustix::process::{Pid, Signal, getpid, kill_process_group, set_child_subreaper};
 
+use super::sandbox::Sandbox;
 use super::{launch, orphans};
 
 /// Starts programs, and knows which children are not to be reaped by whoever finds them dead.
@@ -37,6 +38,7 @@ pub(super) struct Program<'a, E> {
     pub(super) stdin: Stdio,
     pub(super) stdout: Stdio,
     pub(super) stderr: Stdio,
+    pub(super) sandbox: Option<&'a Sandbox>,
 }
 
 impl Spawner {
@@ -57,18 +59,28 @@ impl Spawner {
     /// Starts a program as the leader of a group of its own, and notes it in `note`.
     ///
     /// This runs on a worker thread of the runtime, which lives as long as the daemon: the launcher ties the
-    /// child's life to it.
+    /// child's life to it. A child without a sandbox has no launcher: if the daemon is killed outright, only the unit's
+    /// cgroup ends it.
     fn start<'a>(
         &self,
         program: Program<'_, impl Iterator<Item = &'a (OsString, OsString)>>,
         note: fn(&mut Known) -> &mut HashSet<Pid>,
     ) -> io::Result<Child> {
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = match program.sandbox {
+            // Nothing is to be done in the child: no process is worth it.
+            None => Command::new(program.program),
+            Some(sandbox) => {
+                let mut launcher = Command::new("/proc/self/exe");
+                launcher
+                    .arg0("smcpd")
+                    .arg(launch::SUBCOMMAND)
+                    .arg(std::process::id().to_string())
+                    .arg(serde_json::to_string(sandbox).map_err(io::Error::other)?)
+                    .arg(program.program);
+                launcher
+            }
+        };
         command
-            .arg0("smcpd")
-            .arg(launch::SUBCOMMAND)
-            .arg(std::process::id().to_string())
-            .arg(program.program)
             .args(program.argv)
             .env_clear()
             .envs(program.environment.map(|(name, value)| (name, value)))

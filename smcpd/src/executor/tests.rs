@@ -30,6 +30,7 @@ async fn a_stopped_executor_refuses_and_stopping_twice_is_harmless() {
         output: OutputLimit { keep: 10, ceiling: 100 },
         spill: None,
         warm: None,
+        sandbox: Some(Default::default()),
     };
     let cancel = CancellationToken::new();
     let refused = executor.run(admission, invocation.clone(), Arc::default(), &cancel).await;

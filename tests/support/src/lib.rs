@@ -70,7 +70,12 @@ pub struct Setup {
 impl Setup {
     /// A daemon of `program` without plugins, on a free port of the loopback address.
     pub fn new(program: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self::below(program, &std::env::temp_dir())
+    }
+
+    /// The same, with all that is the daemon's below `directory`.
+    pub fn below(program: &str, directory: &Path) -> Self {
+        let directory = tempfile::tempdir_in(directory).expect("a temporary directory");
         fs::create_dir(directory.path().join("plugins")).expect("it is fresh");
         Self {
             program: program.into(),

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Invocation;
 use super::descendants::MARK;
+use super::sandbox::Sandbox;
 use super::spawner::Spawner;
 use child::Child;
 pub(super) use child::Taken;
@@ -68,6 +69,8 @@ pub(crate) struct Warm {
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// Words of [`Invocation::argv`] before the plugin's own.
     pub(crate) prefix: usize,
+    /// What its parent is held to, and so every child.
+    pub(crate) sandbox: Option<Arc<Sandbox>>,
 }
 
 /// The environment may hold secrets.

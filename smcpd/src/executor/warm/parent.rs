@@ -85,6 +85,7 @@ impl Parent {
             stdin: Stdio::from(OwnedFd::from(theirs)),
             stdout: Stdio::null(),
             stderr: Stdio::from(stderr),
+            sandbox: warm.sandbox.as_deref(),
         };
         let process = spawner.keep_started(program).map_err(failed)?;
         let mut parent = Self {

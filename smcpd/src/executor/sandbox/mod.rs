@@ -1,0 +1,74 @@
+//! What the processes of a plugin are held to.
+//!
+//! The daemon says it to the launcher as one word of JSON; the launcher puts it on itself, in this order, and becomes the
+//! program, which can take nothing of it off again: `limits` on resources, no new `privileges`, `files` and ports (Landlock),
+//! and `calls` of the kernel that no plugin needs (seccomp). `kernel` says what of this the running kernel offers.
+
+mod calls;
+mod files;
+mod kernel;
+mod limits;
+mod privileges;
+
+use std::path::{Path, PathBuf};
+
+pub(crate) use kernel::{Feature, missing};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Limits, Network};
+
+/// What one plugin may do beyond computing. The default holds it to nothing but what all are held to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sandbox {
+    /// Whether the program stays unstarted where the kernel lacks rules for files or a filter of system calls.
+    pub(crate) required: bool,
+    pub(crate) files: Files,
+    pub(crate) network: Network,
+    pub(crate) limits: Limits,
+}
+
+/// Which files can be opened. Each path stands for all that is below it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Files {
+    /// What of the whole system is not there to be read.
+    pub(crate) hidden: Vec<PathBuf>,
+    /// What may be read all the same.
+    pub(crate) read: Vec<PathBuf>,
+    /// What may be read and changed.
+    pub(crate) write: Vec<PathBuf>,
+    /// What may be run besides the program itself; everything that can be read, without.
+    pub(crate) execute: Option<Vec<PathBuf>>,
+}
+
+impl Files {
+    /// What is hidden and can be written all the same, since it is below what is granted; with what that is.
+    pub(crate) fn open_all_the_same(&self) -> Option<(&Path, &Path)> {
+        let granted = |hidden: &Path| self.write.iter().find(|write| hidden.starts_with(write));
+        self.hidden.iter().find_map(|hidden| Some((hidden.as_path(), granted(hidden)?.as_path())))
+    }
+}
+
+/// Why a process could not be held as it must be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SandboxError {
+    #[error("cannot give up privileges")]
+    Privileges(#[source] std::io::Error),
+    #[error("cannot set the limit on {0}")]
+    Limit(&'static str, #[source] std::io::Error),
+    #[error("the sandbox is required, and this kernel has no {0}")]
+    Missing(Feature),
+    #[error("cannot set up the sandbox's rules for files")]
+    Files(#[from] landlock::RulesetError),
+    #[error("cannot set up the sandbox's filter of system calls")]
+    Calls(#[from] seccompiler::Error),
+}
+
+impl Sandbox {
+    /// Holds this process, and whatever it becomes, for good.
+    pub(super) fn confine(&self, program: &Path) -> Result<(), SandboxError> {
+        limits::confine(&self.limits)?;
+        privileges::drop_dangerous()?;
+        files::confine(self, program)?;
+        calls::confine(self)
+    }
+}
