@@ -2,6 +2,7 @@
 //!
 //! The codes are listed in smcpctl(1); what `smcpctl` finds from outside has its own there.
 
+use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -143,6 +144,7 @@ fn of_sandbox(catalog: &Catalog, missing: &[Feature]) -> Vec<Finding> {
         })
     };
     let mut found = Vec::new();
+    let mut open: BTreeMap<(&Path, &Path), Vec<&str>> = BTreeMap::new();
     if plugins().any(|(_, held)| held.is_some()) {
         found.extend(missing.iter().map(|feature| {
             let severity = if feature.is_required() { Severity::Warning } else { Severity::Note };
@@ -166,21 +168,19 @@ fn of_sandbox(catalog: &Catalog, missing: &[Feature]) -> Vec<Finding> {
             ));
             continue;
         };
-        let open = held.files.open_all_the_same();
-        found.extend(open.map(|(hidden, write)| {
-            finding(
-                "sandbox-open",
-                Severity::Warning,
-                name,
-                format!(
-                    "it may write `{}`, and the daemon's `{}` is below",
-                    write.display(),
-                    hidden.display()
-                ),
-                "move the daemon's directories, or grant less",
-            )
-        }));
+        if let Some(pair) = held.files.open_all_the_same() {
+            open.entry(pair).or_default().push(name);
+        }
     }
+    found.extend(open.into_iter().map(|((hidden, write), names)| {
+        finding(
+            "sandbox-open",
+            Severity::Warning,
+            names.join(", "),
+            format!("may write `{}`, and the daemon's `{}` is below", write.display(), hidden.display()),
+            "move the daemon's directories, or grant less",
+        )
+    }));
     found
 }
 
