@@ -64,6 +64,7 @@ class Bench(contextlib.ExitStack):
         self.callback(shutil.rmtree, self.temp, ignore_errors=True)
         self.driver = self.client()
         self.has_warm = self.takes('[warm]\nmode = "off"\n')
+        self.has_sandbox = self.takes('[sandbox]\nmode = "off"\n')
         self.names = 0
         return self
 
@@ -86,15 +87,16 @@ class Bench(contextlib.ExitStack):
         self.callback(driver.close)
         return driver
 
-    def config(self, warm=None, execution="", plugins=""):
-        """A configuration; `warm` is a mode of warm workers, for a daemon that has them."""
+    def config(self, warm=None, execution="", plugins="", sandbox=None):
+        """A configuration; `warm` is a mode of warm workers and `sandbox` one of it, for a daemon that has them."""
         text = f'[plugins]\npython = "{self.python}"\nstartup_wait = 60\n{plugins}\n[execution]\n{execution}\n'
-        return text + (f'[warm]\nmode = "{warm}"\n' if warm and self.has_warm else "")
+        text += f'[warm]\nmode = "{warm}"\n' if warm and self.has_warm else ""
+        return text + (f'[sandbox]\nmode = "{sandbox}"\n' if sandbox and self.has_sandbox else "")
 
-    def daemon(self, links=None, plugins=None, warm=None, execution="", arguments=()):
+    def daemon(self, links=None, plugins=None, warm=None, execution="", arguments=(), sandbox=None):
         """Starts a daemon that is stopped at the end of the run, or before by `stop`."""
         self.names += 1
-        given = {"config": self.config(warm, execution), "name": f"d{self.names}", "arguments": arguments}
+        given = {"config": self.config(warm, execution, sandbox=sandbox), "name": f"d{self.names}", "arguments": arguments}
         started = daemons.Daemon(self, links if plugins else links or {"demo_text": DEMO}, plugins=plugins, **given)
         started.start()
         self.callback(started.stop)

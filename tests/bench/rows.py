@@ -41,7 +41,8 @@ ROWS = [
         1 / 50, 1 / 100, 1.5, warm=True),
     Row("at_eight", "warm calls a second, 8 outstanding, over cold ones", "×", 7, 9, 1, more=True, warm=True),
     Row("processor", "CPU of a warm call, child included", "ms", 6, 4, 60, warm=True),
-    Row("cold_call", "cold call, beyond a direct run", "ms", 1, None, 300),
+    Row("cold_call", "cold call without a sandbox, beyond a direct run", "ms", 1, None, 300),
+    Row("held_call", "cold call in its sandbox, beyond a direct run", "ms", 4, None, 300),
     Row("ping", "`ping` on `/mcp`, server CPU over the bare handler's", "×", 1.5, 1.2, 5),
     Row("list_hundred", "`tools/list` of 100 tools, server CPU over the bare handler's", "×", 1.3, None, 5),
     Row("sse_ping", "`ping` over SSE, server CPU over the bare stub's", "×", 2.0, None, 6),
@@ -70,7 +71,8 @@ def measure(bench, wanted, tell):
     groups = [
         (Calls, [("warm_paced", Calls.paced), ("warm_back_to_back", Calls.back_to_back),
                  ("heavy_imports", Calls.heavy_imports), ("at_eight", Calls.at_eight),
-                 ("processor", Calls.processor), ("cold_call", Calls.cold_call)]),
+                 ("processor", Calls.processor), ("cold_call", Calls.cold_call),
+                 ("held_call", Calls.held_call)]),
         (wire.Wire, [("ping", wire.Wire.ping), ("list_hundred", wire.Wire.list_hundred),
                      ("sse_ping", wire.Wire.sse_ping), ("sse_list", wire.Wire.sse_list)]),
     ]

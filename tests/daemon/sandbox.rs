@@ -98,6 +98,19 @@ fn a_plugin_signals_nobody_and_makes_no_call_that_no_plugin_needs() {
 }
 
 #[test]
+fn a_plugin_may_not_administer_its_host_by_whatever_process() {
+    let daemon = prowler("");
+    for socket in ["control.sock", "call.sock"] {
+        let path = daemon.path().join("runtime/smcp").join(socket);
+        let said = attempt(&daemon, "unix", json!({"path": path}));
+        assert!(
+            is_refused(&said) || said["did"][1].as_str().is_some_and(|reply| reply.contains("may not use")),
+            "{socket}: {said}"
+        );
+    }
+}
+
+#[test]
 fn every_process_of_a_plugin_is_bounded() {
     let daemon = prowler("[plugin.prowler.sandbox]\nmemory = 1_000_000_000\nfiles = 64\n");
     let limits = done(&daemon, "limits", json!({}));

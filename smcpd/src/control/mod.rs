@@ -6,6 +6,7 @@
 
 mod doctor;
 mod follow;
+mod peer;
 mod requests;
 mod shown;
 mod socket;

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::requests::refused;
-use super::{Control, Input, Operator, Output};
+use super::{Control, Input, Operator, Output, peer};
 use crate::config::{self, SocketRights};
 use crate::protocol::lines;
 use crate::pulse::Heart;
@@ -159,6 +159,13 @@ async fn accept(
 async fn converse(stream: Stream, access: Access, control: &Control) -> Result<(), WireError> {
     let credentials = stream.peer_creds()?;
     let operator = Operator { uid: credentials.euid().unwrap_or(u32::MAX), pid: credentials.pid() };
+    let is_a_plugins = credentials.pid().is_some_and(|pid| peer::is_a_plugins(pid, operator.uid));
+    if is_a_plugins {
+        tracing::warn!(
+            pid = credentials.pid(),
+            "a process of a plugin wants to use the daemon's socket: refused"
+        );
+    }
     let (input, mut output) = tokio::io::split(stream);
     let mut input: Input = BufReader::new(input);
     let hello = Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), access };
@@ -173,6 +180,10 @@ async fn converse(stream: Stream, access: Access, control: &Control) -> Result<(
             }
             Ok(Err(error)) => return Err(error),
         };
+        if is_a_plugins {
+            send(&mut output, &not_for_plugins()).await?;
+            continue;
+        }
         if request.access() > access {
             send(&mut output, &not_permitted()).await?;
             continue;
@@ -257,6 +268,11 @@ fn not_permitted() -> Reply {
         message,
         Some("administration needs the control socket: join its group, `smcp-admin`"),
     )
+}
+
+fn not_for_plugins() -> Reply {
+    let message = "a plugin's process may not use the daemon's sockets".to_owned();
+    refused(RefusalCode::NotPermitted, message, Some("let whoever calls the plugin do it"))
 }
 
 fn too_large() -> Reply {
