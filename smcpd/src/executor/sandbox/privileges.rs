@@ -1,6 +1,7 @@
 //! What root has beyond files, given up: a daemon that is root, in a container or on a desk, runs plugins too.
 
 use rustix::io::Errno;
+use rustix::process::getuid;
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
 
 use super::SandboxError;
@@ -18,16 +19,18 @@ const GIVEN_UP: CapabilitySet = CapabilitySet::SYS_PTRACE
     .union(CapabilitySet::SYSLOG)
     .union(CapabilitySet::MKNOD)
     .union(CapabilitySet::DAC_READ_SEARCH)
-    .union(CapabilitySet::NET_ADMIN)
-    .union(CapabilitySet::NET_RAW)
     .union(CapabilitySet::MAC_ADMIN)
     .union(CapabilitySet::MAC_OVERRIDE)
     .union(CapabilitySet::AUDIT_CONTROL);
 
-/// Gives them up for good: with no new privileges, no program that is run brings them back.
+/// Gives them up for good: with no new privileges, no program that is run brings them back. What a unit grants to a user
+/// that is not root is the operator's word.
 pub(super) fn drop_dangerous() -> Result<(), SandboxError> {
     let give_up = || -> Result<(), Errno> {
         set_no_new_privs(true)?;
+        if !getuid().is_root() {
+            return Ok(());
+        }
         let has = capabilities(None)?;
         if (has.permitted | has.inheritable).intersects(GIVEN_UP) {
             set_capabilities(
