@@ -122,7 +122,7 @@ pub struct Described {
     pub warm: Warm,
     /// What its processes are held to.
     #[serde(default)]
-    pub sandbox: Sandbox,
+    pub sandbox: Box<Sandbox>,
     pub environment: Vec<Variable>,
 }
 

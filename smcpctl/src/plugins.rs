@@ -81,7 +81,7 @@ pub(crate) async fn sandbox(daemon: &mut Daemon, name: &str) -> Result<Exit, Fai
     if daemon.json {
         print_json("sandbox", &described.sandbox)?;
     } else {
-        print_rows(&["WHAT", "VALUE"], &rows_of_sandbox(described.sandbox))?;
+        print_rows(&["WHAT", "VALUE"], &rows_of_sandbox(*described.sandbox))?;
     }
     Ok(Exit::Ok)
 }

@@ -214,8 +214,7 @@ fn keys_of_the_mirror() -> Vec<String> {
         preload: vec!["os".to_owned()],
         sandbox: sandbox::OfPlugin(sandbox::Given::full()),
     };
-    let mut file = super::super::file::File::default();
-    file.sandbox = sandbox::Given::full();
+    let mut file = super::super::file::File { sandbox: sandbox::Given::full(), ..Default::default() };
     // What is not set by default would not be written either.
     file.plugins.dir = Some("/".into());
     file.plugins.python = Some("/".into());

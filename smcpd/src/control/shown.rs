@@ -88,7 +88,7 @@ fn described(plugin: &Plugin, letta: &Letta, tools: Vec<String>, kept: Option<Wa
         timeout_seconds: plugin.default_timeout().map(|timeout| timeout.as_secs_f64()),
         slots: plugin.slots(),
         warm: warm(plugin, kept),
-        sandbox: sandbox(plugin),
+        sandbox: Box::new(sandbox(plugin)),
         environment: description
             .environment
             .iter()
