@@ -76,7 +76,7 @@ class Place:
             except OSError as error:
                 raise Trouble(
                     f"cannot make `{directory}`: {error.strerror}; make it, give it to the user who runs the plugin, "
-                    "and open the service's sandbox for it (`devops.conf`)"
+                    "and open the service's sandbox for it (`devops.conf` and `devops.toml`)"
                 )
 
     # What runs.

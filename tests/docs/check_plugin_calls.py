@@ -8,7 +8,8 @@ import shlex
 import subprocess
 import time
 
-from daemon import Daemon, expect
+from daemon import Daemon, expect, held
+from policies import policy
 from shown import play
 
 
@@ -28,7 +29,10 @@ def check_promptyoself_answers_as_shown(place):
         # As "Set-up" has it, with the address and the key of the fake.
         config = re.search(r"^ +(\[plugin\.promptyoself\])\n +(env = .*)$", page, re.MULTILINE)
         config = f"{config[1]}\n{config[2]}\n".replace("http://127.0.0.1:8283", fake.url).replace("…", fakes.KEY)
-        with Daemon(place, {"promptyoself": "plugins/promptyoself"}, config=config) as daemon:
+        # And held as "Sandbox" has it.
+        port = fake.url.rpartition(":")[2]
+        config += policy(place, "promptyoself").replace("8283", port)
+        with held(place) as place, Daemon(place, {"promptyoself": "plugins/promptyoself"}, config=config) as daemon:
             steps = Steps(daemon, fake)
             before = {name: getattr(steps, name) for name in ("show", "cancel", "execute", "history", "test", "upload")}
             # Cron schedules alone want a library.

@@ -1,15 +1,20 @@
 """docs/security.md: what can be seen of its claims without root; tests/rig boots the packaged service."""
 
+import contextlib
+import copy
 import glob
 import json
 import os
 import re
+import shutil
+import socket
 import stat
 import subprocess
+import tempfile
 import time
 
 from claims import Claims
-from daemon import Daemon, basic, expect, refused
+from daemon import Daemon, basic, expect, held, refused
 from sessions import Session
 
 CLAIMS = claim = Claims("docs/security.md")
@@ -242,6 +247,160 @@ def check_the_control_socket_is_its_owners_and_plugins_are_not_in_its_group(plac
     expect("SupplementaryGroups" not in unit_of(place, "smcpd.service"), "the unit")
 
 
+# --- What a plugin can do -------------------------------------------------------------------------------------------
+
+
+DENIED, NOT_ALLOWED = {"refused": "Permission denied"}, {"refused": "Operation not permitted"}
+HOSTILE = {"prowler": "tests/fixtures/plugins/prowler"}
+
+
+@contextlib.contextmanager
+def prowling(place, config=""):
+    """A daemon with a plugin that tries what it may not, and a function that tries."""
+    with held(place) as place, Daemon(place, HOSTILE, config=config) as daemon:
+        yield daemon, lambda command, **arguments: daemon.call(f"prowler.{command}", arguments)["structuredContent"]
+
+
+@claim("It reads the system, and nothing of the daemon's")
+def check_what_is_the_daemons_is_hidden(place):
+    with held(place) as elsewhere:
+        keys = os.path.join(elsewhere.temp, "keys")
+        with open(keys, "w") as file:
+            file.write("k\n")
+        config = f'[auth]\nkey_files = ["{keys}"]\nallow_loopback = true\n'
+        with Daemon(elsewhere, HOSTILE, config=config) as daemon:
+            def attempt(command, path):
+                return daemon.call(f"prowler.{command}", {"path": path})["structuredContent"]
+
+            secrets = [keys]
+            for name in "config/smcp", "cache/smcp", "state/smcp/state/other", "run/smcp", "plugins/other":
+                secrets.append(os.path.join(daemon.directory, name, "secret"))
+                os.makedirs(os.path.dirname(secrets[-1]), exist_ok=True)
+                with open(secrets[-1], "w") as file:
+                    file.write("secret")
+            for path in secrets:
+                expect(attempt("read", path) == DENIED, path)
+                expect(attempt("list", os.path.dirname(path)) == DENIED, path)
+            expect(attempt("read", f"/proc/{daemon.process.pid}/environ") == DENIED, "its variables")
+            expect("root" in attempt("read", "/etc/passwd")["did"], "the system")
+            expect("did" in attempt("list", "/usr"), "the system")
+
+
+@claim("It writes its state, `/tmp` and what it is granted")
+def check_a_plugin_writes_where_it_may_and_nowhere_else(place):
+    with prowling(place) as (daemon, attempt):
+        granted, other = (os.path.join(daemon.directory, name) for name in ("granted", "other"))
+        for path in granted, other:
+            os.mkdir(path)
+        for path in os.path.join(daemon.state, "state/prowler/mine"), os.path.join(place.temp, "scratch"):
+            expect(attempt("write", path=path) == {"did": 1}, path)
+        for path in granted, other, daemon.directory:
+            expect(attempt("write", path=os.path.join(path, "smcp-was-here")) == DENIED, path)
+        with open(daemon.config, "w") as file:
+            file.write(f'[plugin.prowler.sandbox]\nwrite = ["{granted}"]\n')
+        expect(daemon.ctl("reload").returncode == 0, daemon.said())
+        expect(attempt("write", path=os.path.join(granted, "smcp-was-here")) == {"did": 1}, granted)
+        expect(attempt("write", path=os.path.join(other, "smcp-was-here")) == DENIED, other)
+
+
+@claim("It signals and traces no process but its own")
+def check_a_plugin_signals_and_traces_nobody(place):
+    with prowling(place) as (daemon, attempt), subprocess.Popen(["sleep", "60"]) as neighbour:
+        try:
+            for pid in daemon.process.pid, neighbour.pid:
+                expect(attempt("signal", pid=pid) == NOT_ALLOWED, pid)
+                expect(attempt("read", path=f"/proc/{pid}/environ") == DENIED, pid)
+            expect(attempt("system-call", name="ptrace") == NOT_ALLOWED, "ptrace")
+        finally:
+            neighbour.kill()
+
+
+@claim("System calls that no plugin needs")
+def check_the_system_calls_that_are_named_are_refused(place):
+    line = re.search(r"^- \*\*System calls that no plugin needs\*\*.*$", page_of(place), re.MULTILINE)[0]
+    names = re.findall(r"`(\w+)`", line)
+    expect(len(names) > 5, names)
+    with prowling(place) as (_, attempt):
+        for name in names:
+            expect(attempt("system-call", name=name) == NOT_ALLOWED, name)
+
+
+@claim("Programs and ports can be named")
+def check_programs_and_ports_that_are_not_named_are_refused(place):
+    here = "127.0.0.1"
+    with contextlib.closing(socket.create_server((here, 0))) as server:
+        port, true = server.getsockname()[1], shutil.which("true")
+        config = f'[plugin.prowler.sandbox]\nexec = ["{true}"]\nconnect = [{port}]\n'
+        with prowling(place, config) as (daemon, attempt):
+            expect(attempt("run", path=true) == {"did": 0}, "it was not run")
+            expect(attempt("run", path=shutil.which("env")) == DENIED, "it was run")
+            expect(attempt("connect", host=here, port=port) == {"did": "connected"}, "not connected")
+            own = int(daemon.address.rpartition(":")[2])
+            expect(attempt("connect", host=here, port=own) == DENIED, "connected")
+            expect(attempt("listen", host=here) == DENIED, "it listens")
+        with prowling(place, "[sandbox]\nnetwork = false\n") as (_, attempt):
+            expect(attempt("connect", host=here, port=port) == NOT_ALLOWED, "connected")
+            expect(attempt("listen", host=here) == NOT_ALLOWED, "it listens")
+
+
+@claim("Every process is bounded")
+def check_bounds_hold(place):
+    with prowling(place) as (_, attempt):
+        limits = attempt("limits")["did"]
+        expect((limits["files"], limits["file_size"], limits["core"]) == (4096, 4 << 30, 0), limits)
+        expect(attempt("descriptors", count=5000) == {"refused": "Too many open files"}, "it has them")
+        expect(attempt("memory", bytes=2_000_000_000) == {"did": 2_000_000_000}, "there is a bound")
+    with prowling(place, "[plugin.prowler.sandbox]\nmemory = 1_000_000_000\n") as (_, attempt):
+        expect(attempt("memory", bytes=2_000_000_000) == {"refused": "Cannot allocate memory"}, "there is none")
+
+
+# Says in its own help what came of an attempt, so that discovery tells.
+EARLY = """
+import argparse
+
+try:
+    open({path!r}, "w").close()
+    said = "written"
+except OSError as error:
+    said = error.strerror
+parser = argparse.ArgumentParser(description="For the checks of a page")
+parser.add_subparsers(dest="command").add_parser("nothing", help=said)
+parser.parse_args()
+print(said)
+"""
+
+
+@claim("Whoever is asked what it offers")
+def check_discovery_and_warm_processes_are_held(place):
+    with held(place) as elsewhere:
+        # From four on they are asked in one interpreter.
+        for count in 1, 4:
+            plugins = os.path.join(elsewhere.temp, str(count))
+            path = os.path.join(elsewhere.temp, "written")
+            for number in range(count):
+                os.makedirs(os.path.join(plugins, f"early{number}"))
+                with open(os.path.join(plugins, f"early{number}", "cli.py"), "w") as file:
+                    file.write(EARLY.format(path=path))
+            with Daemon(elsewhere, plugins=plugins, name=f"daemon{count}") as daemon:
+                said = [tool["description"] for name, tool in daemon.tools().items() if name.startswith("early")]
+                expect(len(said) == count and all("Permission denied" in text for text in said), said)
+            expect(not os.path.exists(path), "it wrote")
+    for mode in "off", "fork", "spare":
+        with prowling(place, f'[warm]\nmode = "{mode}"\n') as (daemon, attempt):
+            for _ in range(3):
+                expect(attempt("write", path=os.path.join(daemon.directory, "x")) == DENIED, mode)
+                expect(attempt("system-call", name="ptrace") == NOT_ALLOWED, mode)
+
+
+@claim('`sandbox = "off"`')
+def check_off_is_off_and_doctor_says_so(place):
+    with prowling(place) as (daemon, _):
+        expect("sandbox-off" not in daemon.ctl("doctor").stdout, daemon.ctl("doctor").stdout)
+    with prowling(place, '[plugin.prowler]\nsandbox = "off"\n') as (daemon, attempt):
+        expect(attempt("write", path=os.path.join(daemon.directory, "x")) == {"did": 1}, "it is held")
+        expect(re.search(r"sandbox-off\tprowler", daemon.ctl("doctor").stdout), daemon.ctl("doctor").stdout)
+
+
 # --- What is written down, and what is not held ---------------------------------------------------------------------
 
 
@@ -281,3 +440,52 @@ def is_probe(path):
             return b"--text=sesame-on-the-line" in file.read()
     except OSError:
         return False
+
+
+DATAGRAM = """
+import argparse, socket
+
+parser = argparse.ArgumentParser(description="For the checks of a page")
+send = parser.add_subparsers(dest="command", required=True).add_parser("send", help="Send a datagram")
+send.add_argument("--port", type=int, required=True, help="Where")
+given = parser.parse_args()
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+    peer.sendto(b"hello", ("127.0.0.1", given.port))
+"""
+
+
+@claim("Datagrams are not held")
+def check_datagrams_pass_a_list_of_ports_and_no_missing_network(place):
+    with held(place) as elsewhere, contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.settimeout(10)
+        plugins = os.path.join(elsewhere.temp, "plugins")
+        os.makedirs(os.path.join(plugins, "sender"))
+        with open(os.path.join(plugins, "sender", "cli.py"), "w") as file:
+            file.write(DATAGRAM)
+        for line, passes in ("connect = [443]", True), ("network = false", False):
+            name = line.split()[0]
+            with Daemon(elsewhere, plugins=plugins, config=f"[sandbox]\n{line}\n", name=name) as daemon:
+                result = daemon.call("sender.send", {"port": peer.getsockname()[1]})
+                expect(result["isError"] is not passes, result)
+                expect(peer.recv(10) == b"hello" if passes else "not permitted" in str(result), result)
+
+
+@claim("The daemon's own port")
+def check_a_plugin_reaches_the_daemon_unless_its_ports_are_named(place):
+    for config, said in ("", {"did": "connected"}), ("[sandbox]\nconnect = [443]\n", DENIED):
+        with prowling(place, config) as (daemon, attempt):
+            port = int(daemon.address.rpartition(":")[2])
+            expect(attempt("connect", host="127.0.0.1", port=port) == said, config)
+
+
+@claim("What is below `/tmp`")
+def check_a_daemon_below_tmp_hides_nothing_and_doctor_says_so(place):
+    with tempfile.TemporaryDirectory(prefix="smcp-docs-", dir="/tmp") as directory:
+        below = copy.copy(place)
+        below.temp = directory
+        with Daemon(below, HOSTILE) as daemon:
+            path = os.path.join(daemon.state, "secret")
+            result = daemon.call("prowler.write", {"path": path})["structuredContent"]
+            expect(result == {"did": 1}, result)
+            expect(re.search(r"sandbox-open\tprowler", daemon.ctl("doctor").stdout), daemon.ctl("doctor").stdout)

@@ -1,6 +1,7 @@
 """A daemon of a check's own, in a directory of its own, and ways to speak to it."""
 
 import contextlib
+import copy
 import http.client
 import json
 import os
@@ -8,6 +9,7 @@ import queue
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -183,6 +185,19 @@ def basic(place, directory):
         "XDG_CACHE_HOME": os.path.join(directory, "cache"),
         "LANG": "C.UTF-8",
     }
+
+
+@contextlib.contextmanager
+def held(place):
+    """The same place in a directory that no plugin may write of itself, unlike `/tmp`: what is below it can be held."""
+    scratch = ("/tmp/", "/var/tmp/", "/dev/shm/", os.path.join(os.environ.get("TMPDIR", "/tmp"), ""))
+    homes = [os.path.join(place.root, "target"), os.path.expanduser("~/.cache"), os.path.expanduser("~")]
+    there = [home for home in homes if os.path.isdir(home) and not os.path.realpath(home).startswith(scratch)]
+    expect(there, f"no directory outside of {scratch} among {homes}")
+    with tempfile.TemporaryDirectory(prefix="smcp-docs-", dir=there[0]) as directory:
+        elsewhere = copy.copy(place)
+        elsewhere.temp = directory
+        yield elsewhere
 
 
 def refused(place, **options):
