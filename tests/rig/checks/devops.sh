@@ -72,7 +72,7 @@ is "and of it nothing is left" "$(releases)" 2
 
 # The daemon is killed with all it started, in the middle of a deploy.
 mkfifo -m 666 /srv/smcp/fifo
-sed -i 's|^build = .*|build = [["sh", "-c", "echo x >/srv/smcp/fifo; sleep 600"]]|' /etc/smcp/devops.toml
+sed -i 's|^build = .*|build = [["sh", "-c", "echo x >/srv/smcp/fifo; read x </srv/smcp/fifo"]]|' /etc/smcp/devops.toml
 (call deploy version=v1.7.0 >/dev/null) &
 timeout 20 cat /srv/smcp/fifo >/dev/null
 systemctl kill --signal=KILL smcpd

@@ -81,9 +81,16 @@ smcpctl plugin link /srv/try >/dev/null
 
 try() { smcpctl call "try.$1" 2>&1; }
 closed() { [[ $1 == closed:* ]] && echo closed || echo "$1"; }
-# open_with NAME: the drop-in and nothing else.
+# What the daemon grants besides: its own sandbox holds the plugin too.
+declare -A granted=(
+    [devops]='sandbox.write = ["/srv/smcp"]' [write]='sandbox.write = ["/srv/smcp"]'
+    [rawnet]='sandbox = "off"' [sandbox]='sandbox = "off"'
+)
+grant=/etc/smcp/smcpd.toml.d/try.toml
+# open_with NAME: the drop-in, and what is granted with it.
 open_with() {
     cp "$drop_ins/$1.conf" "$directory/50-check.conf"
+    [[ -z ${granted[$1]:-} ]] || printf '[plugin.try]\n%s\n' "${granted[$1]}" | install -D -m 644 /dev/stdin $grant
     systemctl daemon-reload
     systemctl restart smcpd || journalctl -u smcpd --no-pager -n 20
 }
@@ -92,7 +99,7 @@ for name in devops docker home jit network proc rawnet sandbox write; do
     is "$name: closed as shipped" "$(closed "$(try $name)")" closed
     open_with $name
     is "$name: open with its drop-in" "$(try $name)" open
-    rm $directory/50-check.conf
+    rm -f $directory/50-check.conf $grant
     systemctl daemon-reload
     systemctl restart smcpd
 done
