@@ -85,7 +85,10 @@ class Config:
         except FileNotFoundError:
             return cls(path, {})
         except OSError as error:
-            raise Trouble(f"cannot read `{path}`: {error.strerror}; let the user who runs the plugin read it")
+            raise Trouble(
+                f"cannot read `{path}`: {error.strerror}; let the user who runs the plugin read it, and grant it to the plugin "
+                "(`devops.toml`)"
+            )
         tables = parse(path, text)
         unknown = set(tables) - {"apps"}
         if unknown:

@@ -99,6 +99,8 @@ for name in devops docker home jit network proc rawnet sandbox write; do
     is "$name: closed as shipped" "$(closed "$(try $name)")" closed
     open_with $name
     is "$name: open with its drop-in" "$(try $name)" open
+    is "$name: other plugins run as ever" "$(smcpctl call demo_math.calculate operation=add a=2 b=3 2>&1)" \
+        '{"operation": "add", "a": 2, "b": 3, "result": 5}'
     rm -f $directory/50-check.conf $grant
     systemctl daemon-reload
     systemctl restart smcpd
