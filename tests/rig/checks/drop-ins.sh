@@ -84,7 +84,7 @@ closed() { [[ $1 == closed:* ]] && echo closed || echo "$1"; }
 # What the daemon grants besides: its own sandbox holds the plugin too.
 declare -A granted=(
     [devops]='sandbox.write = ["/srv/smcp"]' [write]='sandbox.write = ["/srv/smcp"]'
-    [rawnet]='sandbox = "off"' [sandbox]='sandbox = "off"'
+    [sandbox]='sandbox = "off"'
 )
 grant=/etc/smcp/smcpd.toml.d/try.toml
 # open_with NAME: the drop-in, and what is granted with it.

@@ -10,6 +10,7 @@ mod kernel;
 mod limits;
 mod privileges;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub(crate) use kernel::{Feature, missing};
@@ -46,6 +47,21 @@ impl Files {
         let granted = |hidden: &Path| self.write.iter().find(|write| hidden.starts_with(write));
         self.hidden.iter().find_map(|hidden| Some((hidden.as_path(), granted(hidden)?.as_path())))
     }
+
+    /// What a running process may not see any more once it changes: a rule holds for the file that had a name, and not for
+    /// one that is put in its place. So directories whose entries are named one by one, and what is granted and no directory.
+    pub(super) fn bound_to(&self) -> Vec<PathBuf> {
+        let granted = || self.read.iter().chain(&self.write);
+        let is_whole = |path: &Path| granted().any(|granted| path.starts_with(granted));
+        let mut found: BTreeSet<&Path> = self
+            .hidden
+            .iter()
+            .flat_map(|hidden| hidden.ancestors().skip(1))
+            .filter(|path| !is_whole(path) && !self.hidden.iter().any(|hidden| path.starts_with(hidden)))
+            .collect();
+        found.extend(granted().map(PathBuf::as_path).filter(|path| !path.is_dir()));
+        found.into_iter().map(Path::to_owned).collect()
+    }
 }
 
 /// Why a process could not be held as it must be.
@@ -70,5 +86,26 @@ impl Sandbox {
         privileges::drop_dangerous()?;
         files::confine(self, program)?;
         calls::confine(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_one_by_one_is_bound_to_its_directories() {
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let files = Files {
+            hidden: paths(&["/etc/smcp", "/var/lib/smcp", "/var/lib/smcp/plugins", "/tmp/smcp-0"]),
+            read: vec![file.path().to_owned(), "/opt/comes-later".into(), "/usr".into()],
+            write: paths(&["/tmp", "/usr/bin"]),
+            execute: None,
+        };
+        let mut expected: Vec<PathBuf> = paths(&["/", "/etc", "/var", "/var/lib"]);
+        expected.extend([file.path().to_owned(), "/opt/comes-later".into()]);
+        expected.sort();
+        assert_eq!(files.bound_to(), expected);
     }
 }

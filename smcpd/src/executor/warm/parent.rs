@@ -107,7 +107,8 @@ impl Parent {
             }
             Err(_) => return Err(NoParent::Unfit(format!("it was not ready within {} s", START.as_secs()))),
         };
-        let Ready { version, kib, said, files } = ready;
+        let Ready { version, kib, said, mut files } = ready;
+        files.extend(warm.sandbox.iter().flat_map(|sandbox| sandbox.files.bound_to()));
         for line in said {
             tracing::info!(plugin = &*warm.name, "warm: {line}");
         }
