@@ -315,6 +315,16 @@ def check_a_plugin_signals_and_traces_nobody(place):
             neighbour.kill()
 
 
+@claim("No plugin's process is answered")
+def check_a_plugins_process_is_answered_on_neither_socket(place):
+    with prowling(place) as (daemon, attempt):
+        for name in "control.sock", "call.sock":
+            said = attempt("unix", path=os.path.join(daemon.runtime, "smcp", name))
+            # A kernel that holds sockets lets it not even connect.
+            expect(said == DENIED or "may not use the daemon's sockets" in said["did"][1], said)
+        expect(daemon.ctl("status").returncode == 0, "the operator")
+
+
 @claim("System calls that no plugin needs")
 def check_the_system_calls_that_are_named_are_refused(place):
     line = re.search(r"^- \*\*System calls that no plugin needs\*\*.*$", page_of(place), re.MULTILINE)[0]
