@@ -31,7 +31,7 @@ fn smcpd() -> Setup {
         assert!(built.success());
     }
     // Not where every plugin may write: `doctor` would have a word about it.
-    Setup::below(program.to_str().unwrap(), Path::new(env!("CARGO_TARGET_TMPDIR")))
+    Setup::held(program.to_str().unwrap(), Path::new(env!("CARGO_TARGET_TMPDIR")))
 }
 
 fn socket(daemon: &Daemon) -> PathBuf {

@@ -110,6 +110,18 @@ fn media_types_methods_and_routes_are_exact() {
 }
 
 #[test]
+fn a_client_that_was_refused_hears_that_there_is_no_server_for_keys() {
+    let daemon = smcpd().environment("MCP_API_KEY", "k").start();
+    assert_eq!(daemon.post("/mcp", &[], &ping()).status, 401);
+    for path in ["oauth-protected-resource", "oauth-protected-resource/mcp", "oauth-authorization-server"] {
+        let reply = daemon.get(&format!("/.well-known/{path}"), &[]);
+        assert_eq!(reply.status, 404, "{path}");
+    }
+    assert_eq!(daemon.get("/.well-known/../mcp", &[]).status, 404);
+    assert_eq!(daemon.get("/.well-known/%2e%2e/metrics", &[]).status, 404);
+}
+
+#[test]
 fn a_body_over_the_limit_is_refused_before_it_is_read() {
     let daemon = smcpd().start();
     let mut connection = daemon.connect();

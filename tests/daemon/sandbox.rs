@@ -9,7 +9,7 @@ use smcp_test_support::{Daemon, Setup, copy_program};
 
 /// Somewhere that no plugin is allowed to write of itself, unlike `/tmp`.
 fn smcpd() -> Setup {
-    Setup::below(env!("CARGO_BIN_EXE_smcpd"), Path::new(env!("CARGO_TARGET_TMPDIR")))
+    Setup::held(env!("CARGO_BIN_EXE_smcpd"), Path::new(env!("CARGO_TARGET_TMPDIR")))
 }
 
 fn prowler(config: &str) -> Daemon {

@@ -138,6 +138,14 @@ def check_health_is_open_and_metrics_are_not(place):
         expect(daemon.request("GET", "/metrics", headers={"X-API-Key": "k"})[0] == 200, "it was refused")
 
 
+@claim("Below `/.well-known/`")
+def check_nothing_is_well_known_and_no_key_is_needed_to_hear_so(place):
+    with served(place, environment={"MCP_API_KEY": "k"}) as daemon:
+        for name in "oauth-protected-resource", "oauth-authorization-server", "openid-configuration":
+            expect(daemon.request("GET", f"/.well-known/{name}")[0] == 404, name)
+        expect(daemon.request("GET", "/nothing")[0] == 401, "what else is not there is behind the gate")
+
+
 # --- What a key opens -----------------------------------------------------------------------------------------------
 
 

@@ -153,7 +153,7 @@ fn of_sandbox(catalog: &Catalog, missing: &[Feature]) -> Vec<Finding> {
                 severity,
                 "kernel",
                 format!("it has no {feature}: plugins are not held by them"),
-                "run a newer kernel, or one that has it built in and switched on",
+                "run a newer kernel with it switched on; in a container, let its filter of system calls allow it",
             )
         }));
     }

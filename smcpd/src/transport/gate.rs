@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::{Ends, HEALTH, reply};
+use super::{Ends, HEALTH, WELL_KNOWN, reply};
 use crate::auth::{AuthError, Caller};
 use crate::config::Config;
 use crate::events::{Event, Field, Kind};
@@ -134,7 +134,8 @@ impl Gate {
         }
         self.host(request)?;
         self.origin(headers)?;
-        if request.uri().path() == HEALTH {
+        let path = request.uri().path();
+        if path == HEALTH || path.starts_with(WELL_KNOWN) {
             return Ok(Caller::Anonymous);
         }
         let ends = request.extensions().get::<Ends>();
@@ -296,13 +297,33 @@ mod tests {
     }
 
     #[test]
+    fn every_route_but_health_asks_for_a_key_where_there_is_one() {
+        let gate = gate(Keys::new(["k".to_owned()], Policy::default()));
+        let methods = ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"];
+        let routes = super::super::routes();
+        for (path, _) in &routes {
+            assert!(!path.starts_with(WELL_KNOWN), "{path} would be open to everyone");
+            for method in methods {
+                let mut request = request(path, &[("host", "localhost")]);
+                *request.method_mut() = method.parse().unwrap();
+                assert_eq!(gate.admit(&request).is_ok(), *path == HEALTH, "{method} {path}");
+            }
+        }
+        assert!(routes.len() > 5);
+    }
+
+    #[test]
     fn the_body_limit_comes_first_and_health_alone_needs_no_key() {
         let gate = gate(Keys::new(["k".to_owned()], Policy::default()));
         let long = request("/mcp", &[("host", "evil.example"), ("content-length", "101")]);
         assert_eq!(gate.admit(&long), Err(Refused::TooLarge { limit: 100 }));
         let keyless = |path| gate.admit(&request(path, &[("host", "localhost")]));
-        assert_eq!(keyless("/health"), Ok(Caller::Anonymous));
-        for path in ["/mcp", "/sse", "/messages/", "/health/", "//health", "/nothing"] {
+        for path in
+            ["/health", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"]
+        {
+            assert_eq!(keyless(path), Ok(Caller::Anonymous), "{path}");
+        }
+        for path in ["/mcp", "/health/", "//health", "/nothing", "/.well-known", "/mcp/.well-known/x"] {
             assert_eq!(keyless(path), Err(Refused::Key(AuthError::Missing)), "{path}");
         }
         let with = |name, key| gate.admit(&request("/mcp", &[("host", "localhost"), (name, key)]));

@@ -23,7 +23,7 @@ use axum::extract::{Request, State};
 use axum::http::header::AsHeaderName;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{MethodRouter, any, get};
 use serde_json::json;
 use tower::ServiceExt;
 
@@ -34,6 +34,9 @@ use crate::config::Current;
 use crate::protocol::Service;
 use gate::{Gate, Refusals};
 
+/// Nothing is there, and whoever asks without a key is to hear so: a client that was refused looks here for a server that
+/// would give it one, and takes another refusal for a broken one.
+const WELL_KNOWN: &str = "/.well-known/";
 /// The one route that needs no key and is answered before the daemon is ready.
 const HEALTH: &str = "/health";
 /// Needs a key where there are keys, and is answered before the daemon is ready too.
@@ -74,6 +77,19 @@ struct Ends {
     local: SocketAddr,
 }
 
+/// Every route there is, as the gate's test walks them.
+fn routes() -> [(&'static str, MethodRouter<Arc<Doors>>); 7] {
+    [
+        ("/mcp", any(streamable::endpoint)),
+        ("/sse", get(messages::stream).fallback(sse_is_a_stream)),
+        ("/messages", any(messages::post)),
+        ("/messages/", any(messages::post)),
+        ("/message", any(messages::post)),
+        (HEALTH, get(health).fallback(only_get)),
+        (METRICS, get(metrics).fallback(only_get)),
+    ]
+}
+
 /// The gate, and every route behind it.
 #[derive(Debug)]
 pub(crate) struct Front {
@@ -85,17 +101,9 @@ impl Front {
     pub(crate) fn new(service: Arc<Service>, current: Current, address: SocketAddr) -> Self {
         let gate = Mutex::new(Arc::new(Gate::new(current.get(), address)));
         let doors = Arc::new(Doors { service, current, gate, address, refusals: Refusals::default() });
-        let router = Router::new()
-            .route("/mcp", any(streamable::endpoint))
-            .route("/sse", get(messages::stream).fallback(sse_is_a_stream))
-            .route("/messages", any(messages::post))
-            .route("/messages/", any(messages::post))
-            .route("/message", any(messages::post))
-            .route(HEALTH, get(health).fallback(only_get))
-            .route(METRICS, get(metrics).fallback(only_get))
-            .fallback(nothing_here)
-            .with_state(Arc::clone(&doors));
-        Self { doors, router }
+        let add = |router: Router<_>, (path, methods)| router.route(path, methods);
+        let router = routes().into_iter().fold(Router::new(), add).fallback(nothing_here);
+        Self { router: router.with_state(Arc::clone(&doors)), doors }
     }
 
     /// In this order: body limit, Host, Origin, key; then the route, with the caller.

@@ -70,12 +70,25 @@ pub struct Setup {
 impl Setup {
     /// A daemon of `program` without plugins, on a free port of the loopback address.
     pub fn new(program: &str) -> Self {
-        Self::below(program, &std::env::temp_dir())
+        Self::of(program, tempfile::tempdir().expect("a temporary directory"))
     }
 
-    /// The same, with all that is the daemon's below `directory`.
-    pub fn below(program: &str, directory: &Path) -> Self {
-        let directory = tempfile::tempdir_in(directory).expect("a temporary directory");
+    /// The same, with all that is the daemon's where no plugin may write unless it is granted: in `directory`, unless that
+    /// is where every plugin may.
+    pub fn held(program: &str, directory: &Path) -> Self {
+        let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+        let places = [directory.to_owned(), home.join(".cache"), home, "/opt".into(), "/var/lib".into()];
+        let temporary = std::env::temp_dir();
+        let is_open = |place: &Path| {
+            ["/tmp", "/var/tmp", "/dev/shm"].iter().any(|open| place.starts_with(open))
+                || place.starts_with(&temporary)
+        };
+        let made =
+            places.iter().filter(|place| !is_open(place)).find_map(|place| tempfile::tempdir_in(place).ok());
+        Self::of(program, made.expect("a directory outside of /tmp that can be written"))
+    }
+
+    fn of(program: &str, directory: TempDir) -> Self {
         fs::create_dir(directory.path().join("plugins")).expect("it is fresh");
         Self {
             program: program.into(),

@@ -71,7 +71,9 @@ pub(super) enum SandboxError {
     Privileges(#[source] std::io::Error),
     #[error("cannot set the limit on {0}")]
     Limit(&'static str, #[source] std::io::Error),
-    #[error("the sandbox is required, and this kernel has no {0}")]
+    #[error(
+        "the sandbox is required, and there is no {0} here: the kernel has none, or a container's filter refuses it"
+    )]
     Missing(Feature),
     #[error("cannot set up the sandbox's rules for files")]
     Files(#[from] landlock::RulesetError),
