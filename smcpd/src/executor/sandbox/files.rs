@@ -78,7 +78,10 @@ fn allowed(files: &Files, program: &Path) -> Vec<(Vec<PathBuf>, BitFlags<AccessF
         }
     };
     let mut readable = files.read.clone();
-    visible(Path::new("/"), &files.hidden, &mut readable);
+    // What is granted whole is so with what is hidden below: nothing there need be named.
+    let is_granted = |path: &Path| files.write.iter().any(|granted| path.starts_with(granted));
+    let hidden: Vec<PathBuf> = files.hidden.iter().filter(|path| !is_granted(path)).cloned().collect();
+    visible(Path::new("/"), &hidden, &mut readable);
     let devices = DEVICES.iter().map(PathBuf::from).collect();
     vec![
         (readable, read),
