@@ -22,16 +22,24 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use smcp_test_support::{Daemon, Setup, root, until};
 
-/// The daemon stands beside us; a test of this package alone has to build it first.
 fn smcpd() -> Setup {
+    Setup::new(&daemon_program())
+}
+
+/// The same, not where every plugin may write: `doctor` would have a word about it.
+fn held_smcpd() -> Setup {
+    Setup::held(&daemon_program(), Path::new(env!("CARGO_TARGET_TMPDIR")))
+}
+
+/// The daemon stands beside us; a test of this package alone has to build it first.
+fn daemon_program() -> String {
     let program = Path::new(env!("CARGO_BIN_EXE_smcpctl")).with_file_name("smcpd");
     if !program.exists() {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo).args(["build", "-p", "smcpd"]).current_dir(root()).status().unwrap();
         assert!(built.success());
     }
-    // Not where every plugin may write: `doctor` would have a word about it.
-    Setup::held(program.to_str().unwrap(), Path::new(env!("CARGO_TARGET_TMPDIR")))
+    program.to_str().unwrap().to_owned()
 }
 
 fn socket(daemon: &Daemon) -> PathBuf {

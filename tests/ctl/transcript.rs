@@ -234,7 +234,7 @@ fn play(file: &str, stage: &Stage<'_>) {
 }
 
 fn setup() -> Setup {
-    let setup = super::smcpd();
+    let setup = super::held_smcpd();
     let home = setup.path().join(".config").display().to_string();
     setup.environment("XDG_CONFIG_HOME", &home)
 }
