@@ -74,6 +74,21 @@ fn a_plugin_reads_the_system_and_none_of_what_is_the_daemons() {
 }
 
 #[test]
+fn what_is_hidden_is_so_where_a_link_leads_to_it() {
+    let setup = smcpd().plugins(&["prowler"]);
+    let at = |path: &str| setup.path().join(path);
+    fs::create_dir_all(at("moved/smcp/state/worker")).unwrap();
+    std::os::unix::fs::symlink(at("moved"), at("STATE")).unwrap();
+    fs::write(at("moved/smcp/state/worker/secret"), "secret").unwrap();
+    let daemon = setup.start();
+    for state in ["STATE", "moved"] {
+        let state = daemon.path().join(state).join("smcp/state");
+        refused(&daemon, "read", json!({"path": state.join("worker/secret")}));
+        done(&daemon, "write", json!({"path": state.join("prowler/mine")}));
+    }
+}
+
+#[test]
 fn what_only_root_may_read_is_not_handed_on_by_a_daemon_that_is_root() {
     if !rustix::process::geteuid().is_root() {
         return;
@@ -186,9 +201,12 @@ fn own(setup: &Setup, name: &str, file: &str, text: &str) {
 
 #[test]
 fn asking_a_plugin_what_it_offers_is_held_as_its_calls_are() {
-    for plugins in [1, 5] {
+    for (plugins, trace) in
+        [(1, "trace"), (5, "trace"), (1, "STATE/smcp/state/other/trace"), (5, "STATE/smcp/state/other/trace")]
+    {
         let setup = smcpd();
-        let trace = setup.path().join("trace");
+        let trace = setup.path().join(trace);
+        fs::create_dir_all(trace.parent().unwrap()).unwrap();
         let script = format!(
             "import argparse\n\
              try:\n    open({trace:?}, 'w').close()\nexcept OSError as error:\n    said = error.strerror\n\

@@ -33,6 +33,15 @@ pub(crate) struct Confinement {
 impl Confinement {
     /// `directory` holds the plugin's code, and `state` is where it runs.
     pub(super) fn choose(config: &Config, name: &str, directory: &Path, state: &Path) -> Self {
+        Self::around(config, name, directory, Some(state))
+    }
+
+    /// That of an interpreter which many plugins are asked in: the code of each of them can be read, and the state of none.
+    pub(super) fn of_many(config: &Config) -> Self {
+        Self::around(config, "", &config.plugins.directory, None)
+    }
+
+    fn around(config: &Config, name: &str, directory: &Path, state: Option<&Path>) -> Self {
         let usual = config::Plugin::default();
         let plugin = config.plugin.get(name).unwrap_or(&usual);
         let granted = config.sandbox.of(plugin);
@@ -47,7 +56,7 @@ impl Confinement {
         let files = Files {
             hidden: hidden(config),
             read: own.into_iter().chain(plugin.directory.clone()).chain(granted.read).collect(),
-            write: std::iter::once(state.to_owned()).chain(scratch).chain(granted.write).collect(),
+            write: state.map(Path::to_owned).into_iter().chain(scratch).chain(granted.write).collect(),
             execute: granted.exec,
         };
         let limits = Limits {
@@ -62,12 +71,6 @@ impl Confinement {
             limits,
         };
         Self { sandbox: Some(Arc::new(sandbox)), is_usual }
-    }
-
-    /// That of an interpreter which many plugins are asked in: each of them can be read.
-    pub(super) fn of_many(config: &Config) -> Self {
-        let plugins = &config.plugins.directory;
-        Self::choose(config, "", plugins, &config.paths.plugin_state("."))
     }
 
     pub(super) fn sandbox(&self) -> Option<&Arc<Sandbox>> {
@@ -138,6 +141,15 @@ mod tests {
         assert_eq!(granted("plugin.notes", "sandbox = 'off'").sandbox(), None);
         let required = choose(&[("sandbox.mode", "require".into())]);
         assert!(required.sandbox().unwrap().required && required.is_usual());
+    }
+
+    #[test]
+    fn those_who_are_asked_together_have_no_plugins_state() {
+        let config = for_tests(&[]).unwrap();
+        let many = Confinement::of_many(&config);
+        let files = &many.sandbox().unwrap().files;
+        assert!(files.read.contains(&config.plugins.directory));
+        assert!(!files.write.iter().any(|path| path.starts_with(&config.paths.state)), "{:?}", files.write);
     }
 
     #[test]

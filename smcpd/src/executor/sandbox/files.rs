@@ -78,9 +78,10 @@ fn allowed(files: &Files, program: &Path) -> Vec<(Vec<PathBuf>, BitFlags<AccessF
         }
     };
     let mut readable = files.read.clone();
-    // What is granted whole is so with what is hidden below: nothing there need be named.
-    let is_granted = |path: &Path| files.write.iter().any(|granted| path.starts_with(granted));
-    let hidden: Vec<PathBuf> = files.hidden.iter().filter(|path| !is_granted(path)).cloned().collect();
+    // Links are passed over on the way down, so what is hidden is looked for where it really is. What is granted whole is so
+    // with what is hidden below: nothing there need be named.
+    let real = files.hidden.iter().map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.clone()));
+    let hidden: Vec<PathBuf> = real.filter(|path| files.written_with(path).is_none()).collect();
     visible(Path::new("/"), &hidden, &mut readable);
     let devices = DEVICES.iter().map(PathBuf::from).collect();
     vec![

@@ -44,8 +44,12 @@ pub(crate) struct Files {
 impl Files {
     /// What is hidden and can be written all the same, since it is below what is granted; with what that is.
     pub(crate) fn open_all_the_same(&self) -> Option<(&Path, &Path)> {
-        let granted = |hidden: &Path| self.write.iter().find(|write| hidden.starts_with(write));
-        self.hidden.iter().find_map(|hidden| Some((hidden.as_path(), granted(hidden)?.as_path())))
+        self.hidden.iter().find_map(|hidden| Some((hidden.as_path(), self.written_with(hidden)?)))
+    }
+
+    /// What is granted to be written and has `path` in it.
+    fn written_with(&self, path: &Path) -> Option<&Path> {
+        self.write.iter().find(|granted| path.starts_with(granted)).map(PathBuf::as_path)
     }
 
     /// What a running process may not see any more once it changes: a rule holds for the file that had a name, and not for
