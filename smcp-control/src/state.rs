@@ -19,6 +19,9 @@ pub struct Status {
     /// Plugins may be linked from below these alone; empty: from anywhere.
     #[serde(default)]
     pub plugins_roots: Vec<String>,
+    /// Further users, by number, who may own a plugin's files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plugins_owners: Vec<u32>,
     /// Where plugins keep their state, and virtual environments that do not fit beside them.
     #[serde(default)]
     pub state_directory: String,

@@ -27,8 +27,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) plugins: &'a Path,
     /// Plugins must be below one of these; empty: anywhere.
     pub(crate) roots: Vec<PathBuf>,
-    /// Whom files may belong to besides root: the daemon, and whoever links.
-    pub(crate) owners: [u32; 2],
+    /// Whom files may belong to besides root: the daemon, whoever links, and whom the configuration names.
+    pub(crate) owners: Vec<u32>,
     /// Where plugins are that a bare name may mean.
     pub(crate) shipped: Option<PathBuf>,
 }
@@ -104,10 +104,13 @@ pub(crate) fn plan(rules: &Rules<'_>, path: &Path, name: Option<&str>) -> Result
 /// Refuses files that others could change, since they run with the daemon's rights; of the group's it warns.
 fn judge(rules: &Rules<'_>, target: &Path) -> Result<Vec<String>, Failure> {
     let mut of_the_group = Vec::new();
-    for file in files(target) {
+    let above = target.ancestors().skip(1).map(|path| (path.to_owned(), true));
+    for (file, is_above) in files(target).into_iter().map(|file| (file, false)).chain(above) {
         let Ok(found) = fs::metadata(&file) else { continue };
         let shown = file.display();
-        if found.mode() & 0o002 != 0 {
+        // In a sticky directory only owners rename what is theirs.
+        let is_sticky = is_above && found.mode() & 0o1000 != 0;
+        if found.mode() & 0o002 != 0 && !is_sticky {
             let message = format!("`{shown}` can be written by everyone");
             return Err(Failure::new(Exit::Invalid, message).hint(format!("chmod o-w {shown}")));
         }
@@ -116,11 +119,13 @@ fn judge(rules: &Rules<'_>, target: &Path) -> Result<Vec<String>, Failure> {
                 "`{shown}` belongs to uid {}, who could change what runs: neither root, nor the daemon, nor you",
                 found.uid()
             );
-            return Err(
-                Failure::new(Exit::Refused, message).hint(format!("chown -R root {}", target.display()))
-            );
+            let hint = match is_above {
+                true => format!("chown root {shown}"),
+                false => format!("chown -R root {}", target.display()),
+            };
+            return Err(Failure::new(Exit::Refused, message).hint(hint));
         }
-        if found.mode() & 0o020 != 0 {
+        if found.mode() & 0o020 != 0 && !is_sticky {
             of_the_group.push(file);
         }
     }

@@ -143,7 +143,10 @@ pub(crate) async fn link(
     let rules = link::Rules {
         plugins: Path::new(&status.plugins_directory),
         roots: status.plugins_roots.iter().map(PathBuf::from).collect(),
-        owners: [status.uid, rustix::process::geteuid().as_raw()],
+        owners: [status.uid, rustix::process::geteuid().as_raw()]
+            .into_iter()
+            .chain(status.plugins_owners)
+            .collect(),
         shipped: beside::shipped_plugins(),
     };
     let (name, target, mut warnings) = match link::plan(&rules, path, name)? {

@@ -17,6 +17,7 @@ mod listen;
 mod observed;
 mod offers;
 mod official_client;
+mod ownership;
 mod reload;
 mod resuming;
 mod sandbox;

@@ -333,6 +333,17 @@ def check_a_plugins_process_is_answered_on_neither_socket(place):
         expect(daemon.ctl("status").returncode == 0, "the operator")
 
 
+@claim("What others may change is not run")
+def check_what_everyone_may_write_is_refused(place):
+    with served(place) as daemon:
+        expect("probe__say" in daemon.request("POST", "/messages/", LIST)[2], "it is not served")
+        os.chmod(os.path.join(place.temp, "plugins", "probe", "cli.py"), 0o646)
+        daemon.ctl("rescan")
+        expect("probe__say" not in daemon.request("POST", "/messages/", LIST)[2], "it is served")
+        said = daemon.ctl("doctor").stdout
+        expect("can be written by everyone: `chmod o-w " in said, said)
+
+
 @claim("System calls that no plugin needs")
 def check_the_system_calls_that_are_named_are_refused(place):
     line = re.search(r"^- \*\*System calls that no plugin needs\*\*.*$", page_of(place), re.MULTILINE)[0]

@@ -13,6 +13,7 @@ use super::confinement::Confinement;
 use super::describe::Describer;
 use super::environment::Environment;
 use super::model::Description;
+use super::ownership::{self, Owners, Review};
 use super::plugin::Defaults;
 use super::scan::{self, Interpreters, Located};
 use super::store::{Found, Store};
@@ -170,7 +171,8 @@ async fn ask(
     let description = loop {
         let described = describer.describe(&located, &environment).await;
         // A plugin that changed while it was asked may have been read half.
-        let (now, later) = place.clone().find_soon(name, entry).await?;
+        let found = place.clone().find_soon(name, entry).await?;
+        let (now, later) = if store.is_some() { place.admit(found)? } else { found };
         if later == digest || tries == AGAIN {
             let description: Description = described?;
             match store {
@@ -209,8 +211,29 @@ impl Place {
         let mut located = scan::locate(entry, name, within, own, interpreters)?;
         located.confinement =
             Confinement::choose(&self.settings, name, &located.directory, &self.state(name));
-        let digest = digest::of(&located);
+        let mut review = Review::new(Owners {
+            daemon: rustix::process::geteuid().as_raw(),
+            linker: ownership::linker(entry),
+            others: self.settings.plugins.owners.clone(),
+        });
+        let digest = digest::of(&located, &mut review);
+        review.above(&located.directory);
+        // The operator's own choice of an interpreter is the operator's to guard.
+        if own.is_none()
+            && [&located.directory, &environments].iter().any(|own| located.program.starts_with(own))
+        {
+            review.interpreter(&located.program);
+        }
+        located.risks = review.risks();
         Ok((located, digest))
+    }
+
+    /// Refuses a plugin whose files others may change.
+    fn admit(&self, found: (Located, String)) -> Result<(Located, String), String> {
+        match ownership::refusal(&found.0.risks, false) {
+            Some(reason) => Err(reason),
+            None => Ok(found),
+        }
     }
 
     async fn find_soon(self, name: &str, entry: &Path) -> Result<(Located, String), String> {
@@ -228,7 +251,7 @@ impl Place {
         store: &Store,
         before: Option<Arc<Plugin>>,
     ) -> Result<Looked, String> {
-        let (located, digest) = self.find(name, entry, within)?;
+        let (located, digest) = self.admit(self.find(name, entry, within)?)?;
         let is_watched = before.is_some();
         if let Some(before) = before.filter(|before| before.is_of(&located, &digest)) {
             return Ok(Looked::Known(before));

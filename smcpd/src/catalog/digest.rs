@@ -1,12 +1,13 @@
 //! A digest over what a plugin's description depends on: its sources, its program and its interpreter.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::ownership::Review;
 use super::scan::Located;
 use super::{contract_file, offers};
 
@@ -18,13 +19,28 @@ const DEEPEST: usize = 8;
 const MOST_BYTES: u64 = 16 << 20;
 
 /// Returns the digest in hexadecimal: that of the plugin's files, and behind a hyphen that of what reads and runs
-/// them. Files that cannot be read count by their name.
-pub(crate) fn of(plugin: &Located) -> String {
+/// them. Files that cannot be read count by their name. `review` sees whose each of them is.
+pub(crate) fn of(plugin: &Located, review: &mut Review) -> String {
     let mut hash = Sha256::new();
     let mut budget = MOST_BYTES;
-    for file in files(&plugin.directory) {
+    let tree = tree(&plugin.directory);
+    for file in &tree.files {
         field(&mut hash, file.as_os_str().as_encoded_bytes());
-        contents(&mut hash, &file, &mut budget);
+        if let Ok(found) = fs::metadata(file) {
+            review.own(file, &found);
+            contents(&mut hash, file, &found, &mut budget);
+        }
+    }
+    for directory in &tree.directories {
+        if let Ok(found) = fs::metadata(directory) {
+            review.own(directory, &found);
+        }
+    }
+    for link in &tree.links {
+        review.link(link);
+        // What is behind a linked directory is not read: at least it is another one only when this changes.
+        let real = link.canonicalize().unwrap_or_default();
+        field(&mut hash, real.as_os_str().as_encoded_bytes());
     }
     let mut around = Sha256::new();
     around.update(GENERATION.to_le_bytes());
@@ -52,16 +68,32 @@ pub(super) fn same_files(one: &str, other: &str) -> bool {
     files(one) == files(other)
 }
 
-/// Returns the files that count, sorted; some may not exist.
-pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    sources(directory, 0, &mut files);
-    files.extend(["cli", contract_file::NAME].map(|name| directory.join(name)));
+/// What of a plugin's directory counts.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    /// Sorted; some may not exist.
+    pub(super) files: Vec<PathBuf>,
+    /// Those that were looked through, the plugin's own among them.
+    pub(super) directories: Vec<PathBuf>,
+    /// Links among the files, and linked directories.
+    pub(super) links: Vec<PathBuf>,
+}
+
+/// Looks for the files that count.
+pub(super) fn tree(directory: &Path) -> Tree {
+    let mut tree = Tree::default();
+    sources(directory, 0, &mut tree);
+    for path in ["cli", contract_file::NAME].map(|name| directory.join(name)) {
+        if path.is_symlink() {
+            tree.links.push(path.clone());
+        }
+        tree.files.push(path);
+    }
     // It is a resource, and changes as one.
-    files.extend(Some(directory.join(offers::README)).filter(|readme| readme.is_file()));
-    files.sort();
-    files.dedup();
-    files
+    tree.files.extend(Some(directory.join(offers::README)).filter(|readme| readme.is_file()));
+    tree.files.sort();
+    tree.files.dedup();
+    tree
 }
 
 fn field(hash: &mut Sha256, bytes: &[u8]) {
@@ -70,12 +102,13 @@ fn field(hash: &mut Sha256, bytes: &[u8]) {
 }
 
 /// Collects what looks like source: a plugin's data may change with every call, and says nothing of its commands.
-fn sources(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+fn sources(directory: &Path, depth: usize, tree: &mut Tree) {
     let Ok(entries) = fs::read_dir(directory) else { return };
+    tree.directories.push(directory.to_owned());
     let mut entries: Vec<_> = entries.flatten().collect();
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
-        if found.len() >= MOST_FILES {
+        if tree.files.len() >= MOST_FILES {
             return;
         }
         let (path, name) = (entry.path(), entry.file_name());
@@ -90,11 +123,16 @@ fn sources(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
             let skipped = name.starts_with('.')
                 || ["__pycache__", "venv", "node_modules", "site-packages", "tests"].contains(&name.as_ref());
             // A linked directory may lead back to where it came from.
-            if !skipped && !linked && depth < DEEPEST {
-                sources(&path, depth + 1, found);
+            if !skipped && linked {
+                tree.links.push(path);
+            } else if !skipped && depth < DEEPEST {
+                sources(&path, depth + 1, tree);
             }
         } else if kind.is_file() && is_source(&name) {
-            found.push(path);
+            if linked {
+                tree.links.push(path.clone());
+            }
+            tree.files.push(path);
         }
     }
 }
@@ -105,8 +143,7 @@ fn is_source(name: &str) -> bool {
         || matches!(name, "requirements.txt" | "pyproject.toml")
 }
 
-fn contents(hash: &mut Sha256, path: &Path, budget: &mut u64) {
-    let Ok(found) = fs::metadata(path) else { return };
+fn contents(hash: &mut Sha256, path: &Path, found: &Metadata, budget: &mut u64) {
     hash.update(found.mode().to_le_bytes());
     // A FIFO or a device in a plugin must not be opened.
     if !found.is_file() {
@@ -153,11 +190,12 @@ mod tests {
             directory: directory.clone(),
             linked: std::time::SystemTime::UNIX_EPOCH,
             confinement: Default::default(),
+            risks: Vec::new(),
         };
+        let of = |plugin: &Located| of(plugin, &mut Review::new(Default::default()));
         let first = of(&plugin);
         fs::write(directory.join("state.sqlite"), "data").unwrap();
         fs::write(directory.join("lib/README.md"), "notes").unwrap();
-        std::os::unix::fs::symlink(&directory, directory.join("loop")).unwrap();
         assert_eq!(of(&plugin), first);
         let mut seen = vec![first];
         let mut differs = |plugin: &Located| {
@@ -181,5 +219,10 @@ mod tests {
         }
         fs::remove_file(directory.join("lib/more.py")).unwrap();
         differs(&plugin);
+        for target in [&directory, Path::new("/usr")] {
+            let _none_yet = fs::remove_file(directory.join("linked"));
+            std::os::unix::fs::symlink(target, directory.join("linked")).unwrap();
+            differs(&plugin);
+        }
     }
 }

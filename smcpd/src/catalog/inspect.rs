@@ -11,6 +11,7 @@ use super::describe::Describer;
 use super::describing::{Place, describe};
 use super::lint::{self, Code, Finding, Severity};
 use super::model::Command;
+use super::ownership::{self, Owners};
 use super::round_trip::{self, Example, RoundTrip};
 use super::{Fields, Plugin, Tool, contract_writer, python, strict};
 use crate::config::Config;
@@ -29,7 +30,12 @@ pub(crate) async fn inspect(
     let mut findings = lint::entry(&path, &name);
     let directory = path.canonicalize().ok();
     if let Some(directory) = &directory {
-        findings.extend(lint::permissions(directory));
+        let owners = Owners {
+            daemon: rustix::process::geteuid().as_raw(),
+            linker: ownership::linker(&path),
+            others: settings.plugins.owners.clone(),
+        };
+        findings.extend(lint::permissions(directory, owners));
     }
     let describer = Describer::new(
         executor.clone(),

@@ -122,6 +122,7 @@ mod tests {
                 prefix: Vec::new(),
                 linked: SystemTime::UNIX_EPOCH,
                 confinement: Default::default(),
+                risks: Vec::new(),
             };
             let found = of(&located, Some(at(path).as_os_str()));
             let found = found.map(|found| (found.program, found.words[0].clone()));

@@ -1,14 +1,14 @@
 //! What is wrong with a plugin, or will be: its files, its names, its words, its schemas. Starts nothing.
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::model::offers::{Body, Resource};
 use super::model::{Command, Description, Source};
-use super::names::{self, Fault};
+use super::names;
+use super::ownership::{Fault, Owners, Review, Risk};
 use super::scan::{first_line, is_binary, is_executable};
 use super::strict::Grade;
 use super::{Plugin, Tool, digest};
@@ -68,7 +68,7 @@ impl Code {
             Self::Unreadable => ("unreadable", Severity::Error),
             Self::WorldWritable => ("world-writable", Severity::Error),
             Self::GroupWritable => ("group-writable", Severity::Warning),
-            Self::ForeignOwner => ("foreign-owner", Severity::Warning),
+            Self::ForeignOwner => ("foreign-owner", Severity::Error),
             Self::BadName => ("bad-name", Severity::Error),
             Self::BadContract => ("bad-contract", Severity::Error),
             Self::NotDescribed => ("not-described", Severity::Error),
@@ -171,44 +171,39 @@ pub(super) fn entry(path: &Path, name: &str) -> Vec<Finding> {
     found
 }
 
-/// Judges who may change the plugin's files: whoever may also decides what the daemon runs.
-pub(super) fn permissions(directory: &Path) -> Vec<Finding> {
-    let me = rustix::process::geteuid().as_raw();
+/// Judges who may change the plugin's files: whoever may also decides what the daemon runs. `owners` are those who may.
+pub(super) fn permissions(directory: &Path, owners: Owners) -> Vec<Finding> {
+    let mut review = Review::new(owners);
+    let tree = digest::tree(directory);
     let mut found = Vec::new();
-    let mut files = digest::files(directory);
-    let mut directories: Vec<_> = files.iter().filter_map(|file| file.parent()).map(Path::to_owned).collect();
-    directories.push(directory.to_owned());
-    directories.sort();
-    directories.dedup();
-    directories.append(&mut files);
-    for path in directories {
-        let Ok(metadata) = fs::metadata(&path) else { continue };
-        found.extend(permission(&path, &metadata, me));
-        if metadata.is_file() && rustix::fs::access(&path, rustix::fs::Access::READ_OK).is_err() {
+    for path in tree.directories.iter().chain(&tree.files) {
+        let Ok(metadata) = fs::metadata(path) else { continue };
+        review.own(path, &metadata);
+        if metadata.is_file() && rustix::fs::access(path, rustix::fs::Access::READ_OK).is_err() {
             let fix = format!("chmod u+r {}", path.display());
             found.push(Finding::new(Code::Unreadable, path.display().to_string(), "it cannot be read", fix));
         }
     }
+    tree.links.iter().for_each(|link| review.link(link));
+    review.above(directory);
+    for python in [".venv", "venv"].map(|name| directory.join(name).join("bin/python")) {
+        if python.symlink_metadata().is_ok() {
+            review.interpreter(&python);
+        }
+    }
+    found.extend(review.risks().iter().map(permission));
     found
 }
 
-fn permission(path: &Path, metadata: &Metadata, me: u32) -> Vec<Finding> {
-    let shown = path.display().to_string();
-    let mut found = Vec::new();
-    if metadata.mode() & 0o002 != 0 {
-        let fix = format!("chmod o-w {shown}");
-        found.push(Finding::new(Code::WorldWritable, &shown, "everyone may change it", fix));
-    }
-    if metadata.mode() & 0o020 != 0 {
-        let fix = format!("chmod g-w {shown}");
-        found.push(Finding::new(Code::GroupWritable, &shown, "its group may change it", fix));
-    }
-    if metadata.uid() != 0 && metadata.uid() != me {
-        let message = format!("it belongs to user {}, neither to you nor to root", metadata.uid());
-        let fix = format!("chown {me} {shown}");
-        found.push(Finding::new(Code::ForeignOwner, shown, message, fix));
-    }
-    found
+fn permission(risk: &Risk) -> Finding {
+    let (code, message) = match risk.fault {
+        Fault::Everyone => (Code::WorldWritable, "everyone may change it".to_owned()),
+        Fault::Group => (Code::GroupWritable, "its group may change it".to_owned()),
+        Fault::Stranger(uid) => {
+            (Code::ForeignOwner, format!("it belongs to user {uid}, neither to you nor to root"))
+        }
+    };
+    Finding::new(code, risk.path.display().to_string(), message, risk.fix())
 }
 
 /// Says why a plugin has no description.
@@ -271,9 +266,9 @@ pub(super) fn tool_names(tools: &[Tool], description: &Description, separator: S
         let (wire, id) = (tool.wire_name(), tool.id());
         if let Some(fault) = names::fault(wire, separator) {
             let (code, fix) = match fault {
-                Fault::Letters => (Code::NameLetters, "set `tool_name`"),
-                Fault::TooLong => (Code::NameTooLong, "shorten it, or set `tool_name`"),
-                Fault::Long => (Code::NameLong, "shorten it, or set `tool_name`"),
+                names::Fault::Letters => (Code::NameLetters, "set `tool_name`"),
+                names::Fault::TooLong => (Code::NameTooLong, "shorten it, or set `tool_name`"),
+                names::Fault::Long => (Code::NameLong, "shorten it, or set `tool_name`"),
             };
             found.push(Finding::new(code, id, fault.message(wire), fix));
         }

@@ -3,7 +3,7 @@
 //! `discovery` keeps the published [`Catalog`] true to the plugins directory: `scan` finds programs, `describe`
 //! asks them (`contract_file`, `contract`, `parser_tree` under the probe, `help_text`), `facts` turns what a parser says into
 //! commands, `digest` and `store` remember, `describing` asks only whom they do not know, and many of them in one
-//! `nursery`. A [`Tool`] is one command: `schema` tells a client what it takes, `arguments` checks what came, `argv` says
+//! `nursery`; `ownership` refuses what others may change. A [`Tool`] is one command: `schema` tells a client what it takes, `arguments` checks what came, `argv` says
 //! it on a command line, `output` reads what the program said, and `output_schema` holds it to what its plugin promised.
 //! Running it is the executor's. [`Offered`] is what else plugins offer: `prompt` checks a prompt's arguments,
 //! `plugin_file` reads a file of a plugin, and `printed` what the commands behind these said.
@@ -38,6 +38,7 @@ mod nursery;
 mod offers;
 mod output;
 mod output_schema;
+mod ownership;
 mod parser_tree;
 mod plugin;
 mod plugin_file;
@@ -74,6 +75,7 @@ pub(crate) use needed::Asked as Question;
 pub(crate) use needed::{Needed, needed_by};
 pub(crate) use offers::{List, Offered, Origin};
 pub(crate) use output::{ErrorCode, ToolOutput, from_error, from_outcome};
+pub(crate) use ownership::Risk;
 pub(crate) use plugin::{CallContext, Plugin};
 pub(crate) use plugin_file::Contents;
 pub(crate) use printed::{

@@ -14,6 +14,7 @@ use super::header_parameters::{HeaderParameter, header_parameters};
 use super::model::Description;
 use super::output::ToolOutput;
 use super::output_schema::OutputSchema;
+use super::ownership::Risk;
 use super::plugin_file::{self, Contents};
 use super::scan::Located;
 use super::warmth::Warmth;
@@ -199,6 +200,11 @@ impl Plugin {
 
     pub(crate) fn directory(&self) -> &std::path::Path {
         &self.located.directory
+    }
+
+    /// Files and directories of it that its group may change.
+    pub(crate) fn risks(&self) -> &[Risk] {
+        &self.located.risks
     }
 
     pub(super) fn located(&self) -> &Located {

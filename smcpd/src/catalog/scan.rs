@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use super::confinement::Confinement;
 use super::names;
+use super::ownership::Risk;
 
 /// A plugin that can be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(crate) struct Located {
     pub(crate) linked: SystemTime,
     /// None but what [`super::confinement`] chooses.
     pub(crate) confinement: Confinement,
+    /// Who else may change what it runs; none before somebody looked.
+    pub(crate) risks: Vec<Risk>,
 }
 
 impl Located {
@@ -87,6 +90,7 @@ pub(crate) fn locate(
         prefix,
         linked: linked(found.as_ref().ok()),
         confinement: Confinement::default(),
+        risks: Vec::new(),
     };
     if script.symlink_metadata().is_ok() {
         let shebang = first_line(&script)?;

@@ -45,6 +45,7 @@ fn made(
         prefix: vec!["/p/cli.py".into()],
         linked,
         confinement: Default::default(),
+        risks: Vec::new(),
     };
     let environment =
         Environment::choose(std::iter::empty(), config::Environment::Declared, &[], &BTreeMap::new());
@@ -212,6 +213,7 @@ fn described(environment: Environment, names: &[&str]) -> Plugin {
         prefix: Vec::new(),
         linked: SystemTime::UNIX_EPOCH,
         confinement: Default::default(),
+        risks: Vec::new(),
     };
     let (granted, execution) = (config::Plugin::default(), execution(Serialize::None));
     Plugin::new(

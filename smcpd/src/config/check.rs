@@ -176,6 +176,7 @@ fn plugins(key: &Key<'_>, paths: &Paths) -> Result<Plugins, ConfigError> {
     }
     Ok(Plugins {
         roots: plugins.roots.clone(),
+        owners: plugins.owners.clone(),
         directory: std::path::absolute(&directory).unwrap_or(directory),
         python: plugins.python.clone(),
         startup_wait: key.seconds("plugins.startup_wait", plugins.startup_wait)?,

@@ -78,6 +78,7 @@ impl Default for Sessions {
 pub(super) struct Plugins {
     pub(super) dir: Option<PathBuf>,
     pub(super) roots: Vec<PathBuf>,
+    pub(super) owners: Vec<u32>,
     pub(super) python: Option<PathBuf>,
     pub(super) startup_wait: Seconds,
     pub(super) describe_timeout: Seconds,
@@ -90,6 +91,7 @@ impl Default for Plugins {
         Self {
             dir: None,
             roots: Vec::new(),
+            owners: Vec::new(),
             python: None,
             startup_wait: Seconds(2.0),
             describe_timeout: Seconds(10.0),

@@ -99,6 +99,8 @@ pub(crate) struct Plugins {
     pub(crate) directory: PathBuf,
     /// Plugins may be linked from below these alone; empty: from anywhere.
     pub(crate) roots: Vec<PathBuf>,
+    /// Users besides root, the daemon's and whoever linked a plugin, who may own its files.
+    pub(crate) owners: Vec<u32>,
     pub(crate) python: Option<PathBuf>,
     pub(crate) startup_wait: Duration,
     pub(crate) describe_timeout: Duration,

@@ -10,7 +10,7 @@ use std::path::Path;
 use smcp_control::{CONTROL_SOCKET, Finding, Severity};
 
 use super::Control;
-use crate::catalog::{Catalog, PluginState};
+use crate::catalog::{Catalog, PluginState, Risk};
 use crate::config::Config;
 use crate::executor::sandbox::{Feature, missing};
 use crate::letta::Letta;
@@ -43,14 +43,7 @@ pub(super) fn examine(control: &Control) -> Vec<Finding> {
     );
     for state in catalog.plugins().values() {
         let PluginState::Described(plugin) = state else { continue };
-        let entry = ["cli.py", "cli"]
-            .map(|name| plugin.directory().join(name))
-            .into_iter()
-            .find(|path| path.is_file());
-        for path in entry.iter().map(std::path::PathBuf::as_path).chain([plugin.directory()]) {
-            let rights = std::fs::metadata(path).ok().map(|is| Rights::of(&is, us));
-            found.extend(rights.and_then(|rights| of_rights(rights, path, "plugin-open")));
-        }
+        found.extend(of_risks(plugin.risks()));
     }
     let socket = config.paths.runtime.join(CONTROL_SOCKET);
     let open = std::fs::metadata(&socket).is_ok_and(|is| is.mode() & 0o006 != 0);
@@ -306,6 +299,17 @@ fn of_rights(rights: Rights, path: &Path, code: &str) -> Option<Finding> {
         _ => return None,
     };
     Some(finding(code, severity, shown, message, fix))
+}
+
+/// What the group of a plugin's files may change is said of the first of them.
+fn of_risks(risks: &[Risk]) -> Option<Finding> {
+    let (first, rest) = risks.split_first()?;
+    let message = match rest.len() {
+        0 => "its group may write it".to_owned(),
+        more => format!("its group may write it, and {more} more of the plugin's"),
+    };
+    let path = first.path.display().to_string();
+    Some(finding("plugin-open", Severity::Warning, path, message, first.fix()))
 }
 
 #[cfg(test)]

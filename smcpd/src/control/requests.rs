@@ -46,6 +46,7 @@ impl Control {
             address: self.address.map(|address| address.to_string()),
             plugins_directory: config.plugins.directory.display().to_string(),
             plugins_roots: config.plugins.roots.iter().map(|root| root.display().to_string()).collect(),
+            plugins_owners: config.plugins.owners.clone(),
             state_directory: config.paths.state.display().to_string(),
             uid: rustix::process::geteuid().as_raw(),
             plugins: PluginCounts {

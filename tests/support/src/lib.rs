@@ -111,7 +111,14 @@ impl Setup {
         for name in names {
             let fixture = root().join("tests/fixtures/plugins").join(name);
             let target = if fixture.exists() { fixture } else { root().join("plugins").join(name) };
-            std::os::unix::fs::symlink(target, self.path().join("plugins").join(name)).expect("a new link");
+            // Whoever has the tree links it: root alone may run what is another's.
+            let owner =
+                std::os::unix::fs::MetadataExt::uid(&fs::metadata(&target).expect("the tree is there"));
+            let link = self.path().join("plugins").join(name);
+            std::os::unix::fs::symlink(target, &link).expect("a new link");
+            if rustix::process::geteuid().is_root() {
+                std::os::unix::fs::lchown(link, Some(owner), None).expect("root may");
+            }
         }
         self
     }
