@@ -11,6 +11,7 @@ mod dialogue;
 mod discovery;
 mod doors;
 mod errors;
+mod keys;
 mod layers;
 mod letta;
 mod listen;

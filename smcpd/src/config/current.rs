@@ -191,6 +191,7 @@ impl Publisher {
     fn publish(&self, mut new: Config) {
         let old = self.current();
         new.pending.clear();
+        new.keys.succeed(&old.keys);
         for (key, value, origin) in &mut new.effective {
             let used = old.effective.iter().find(|(name, _, _)| name == key);
             if let Some((_, used, was)) = used.filter(|(_, used, _)| needs_restart(key) && used != value) {

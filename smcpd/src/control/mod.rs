@@ -20,7 +20,7 @@ use tokio::io::{BufReader, ReadHalf, WriteHalf};
 pub(crate) use socket::{ControlError, Sockets};
 
 use crate::audit::Audit;
-use crate::auth::Caller;
+use crate::auth::{Caller, Grant};
 use crate::catalog::Rescans;
 use crate::config::{Current, Reloads};
 use crate::logging;
@@ -49,7 +49,7 @@ struct Operator {
 
 impl Operator {
     fn peer(self) -> Peer {
-        Peer::outside(Revision::LATEST, Caller::User(self.uid), None)
+        Peer::outside(Revision::LATEST, Grant::whole(Caller::User(self.uid)), None)
     }
 }
 

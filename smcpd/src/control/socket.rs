@@ -190,8 +190,8 @@ async fn converse(stream: Stream, access: Access, control: &Control) -> Result<(
         }
         if request == Request::Stdio {
             send(&mut output, &Reply::Done).await?;
-            let caller = operator.peer().caller;
-            return lines::serve(Arc::clone(&control.service), caller, input, output)
+            let grant = operator.peer().grant;
+            return lines::serve(Arc::clone(&control.service), grant, input, output)
                 .await
                 .map_err(WireError::Io);
         }

@@ -1,11 +1,11 @@
 //! Who hears what of a stream that is come back for.
 
 use super::*;
-use crate::auth::Caller;
+use crate::auth::{Caller, Grant};
 use crate::protocol::Transport;
 
 fn session() -> Arc<Session> {
-    Arc::new(Session::new("0123".into(), Transport::Http, Caller::Anonymous, 9))
+    Arc::new(Session::new("0123".into(), Transport::Http, Grant::whole(Caller::Anonymous), 9))
 }
 
 fn open(session: &Arc<Session>) -> (Reader, mpsc::Sender<Bytes>) {

@@ -101,7 +101,7 @@ impl Service {
         let traceparent = params.meta.as_ref().and_then(|meta| meta.traceparent.as_deref());
         let progress = params.meta.as_ref().and_then(|meta| meta.progress);
         let asked = Asked { tool: &tool, arguments: &arguments, traceparent, progress };
-        let binding = asking::binding(&peer.caller.to_string(), tool.id(), &arguments);
+        let binding = asking::binding(&peer.caller().to_string(), tool.id(), &arguments);
         let input = match peer.revision.is_stateless() {
             true => Input::read(params.responses, params.state.as_deref(), &self.seal, &binding)?,
             false => None,

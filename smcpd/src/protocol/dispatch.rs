@@ -128,7 +128,8 @@ impl Service {
                     return Some(jsonrpc::failure(Some(&request.id), &error));
                 }
             };
-        let cancel = in_flight.as_ref().map_or_else(CancellationToken::new, |one| one.token().clone());
+        let cancel =
+            in_flight.as_ref().map_or_else(|| peer.grant.ended().child_token(), |one| one.token().clone());
         let result = match peer.revision.is_stateless() {
             false => self.answer(peer, &request, &cancel).await,
             true => match introduced(peer, &request) {
@@ -203,7 +204,7 @@ impl Service {
 
     /// Answers one request of a peer that was introduced by it.
     pub(crate) async fn alone(self: &Arc<Self>, peer: &Peer, request: &Request) -> Result<Done, RpcError> {
-        Box::pin(self.answer(peer, request, &CancellationToken::new())).await
+        Box::pin(self.answer(peer, request, &peer.grant.ended().child_token())).await
     }
 
     fn capabilities(&self, revision: Revision) -> Value {

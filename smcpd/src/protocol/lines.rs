@@ -8,13 +8,13 @@ use tokio_util::task::TaskTracker;
 
 use super::jsonrpc::{self, Frame, Message, Refusal};
 use super::{Peer, Related, Revision, Service, Session, Transport, stateless};
-use crate::auth::Caller;
+use crate::auth::Grant;
 
 /// Serves until `input` ends or the daemon is told to stop; requests in flight are then given the drain time to
 /// finish.
 pub(crate) async fn serve(
     service: Arc<Service>,
-    caller: Caller,
+    grant: Arc<Grant>,
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin + Send + 'static,
 ) -> std::io::Result<()> {
@@ -23,7 +23,7 @@ pub(crate) async fn serve(
     let (limit, drain) = (config.http.body_limit, config.execution.drain);
     let session = service
         .sessions()
-        .open(Transport::Stdio, caller.clone())
+        .open(Transport::Stdio, Arc::clone(&grant))
         .map_err(|error| std::io::Error::other(error.to_string()))?;
     let tasks = TaskTracker::new();
     let writing = tasks.spawn(write(Arc::clone(&session), output));
@@ -45,7 +45,7 @@ pub(crate) async fn serve(
         match frame {
             Ok(frame) => {
                 let (service, session) = (Arc::clone(&service), Arc::clone(&session));
-                let peer = peer(&session, &caller, &frame);
+                let peer = peer(&session, &grant, &frame);
                 let answering = async move {
                     if let Some(answer) = service.handle(&peer, frame).await {
                         session.send(answer);
@@ -70,8 +70,8 @@ pub(crate) async fn serve(
 }
 
 /// On this transport both dialects share the line: a request that says its version stands alone.
-fn peer(session: &Arc<Session>, caller: &Caller, frame: &Frame) -> Peer {
-    let peer = Peer::of(Arc::clone(session), caller.clone(), None, Related::Session(Arc::clone(session)));
+fn peer(session: &Arc<Session>, grant: &Arc<Grant>, frame: &Frame) -> Peer {
+    let peer = Peer::of(Arc::clone(session), Arc::clone(grant), None, Related::Session(Arc::clone(session)));
     match frame {
         Frame::One(Message::Request(request)) if stateless::is_claimed_by(request) => {
             Peer { revision: Revision::V2026_07_28, ..peer }

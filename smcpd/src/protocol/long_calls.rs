@@ -75,14 +75,14 @@ impl Service {
         let peer = Peer { related: Related::Nowhere, ..peer.clone() };
         let arguments = asked.arguments.clone();
         let long = Long { peer, tool, arguments, traceparent: asked.traceparent.map(str::to_owned) };
-        let cancel = CancellationToken::new();
+        let cancel = long.peer.grant.ended().child_token();
         // Ends the call where its client goes before there is a task.
         let guard = cancel.clone().drop_guard();
         let mut first = Box::pin(Arc::clone(self).round(long.clone(), input, cancel.clone()));
         if let Ok(output) = tokio::time::timeout(PATIENCE, &mut first).await {
             return Ok(LongCall::Ended(output.unwrap_or_else(refused)));
         }
-        let Some(task) = self.long.begin(&long.peer.caller, cancel, SystemTime::now()) else {
+        let Some(task) = self.long.begin(long.peer.caller(), cancel, SystemTime::now()) else {
             let message = "too many tasks: ask for those that have ended, or cancel some";
             return Ok(LongCall::Ended(ToolOutput::failed(ErrorCode::QueueFull, message)));
         };
@@ -175,7 +175,7 @@ impl Service {
         declared(&peer.client)?;
         let params: Params =
             read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `taskId`"))?;
-        let task = self.long.find(&params.task_id, &peer.caller, SystemTime::now());
+        let task = self.long.find(&params.task_id, peer.caller(), SystemTime::now());
         let task = task.ok_or_else(|| RpcError::new(INVALID_PARAMS, "no task of yours has this `taskId`"))?;
         Ok((task, params))
     }

@@ -68,7 +68,7 @@ use sessions::Sessions;
 use tasks::Tasks;
 use updated::{Versions, Wanted};
 
-use crate::auth::Caller;
+use crate::auth::{Caller, Grant};
 use crate::catalog::{Catalog, CatalogHandle, Fields, List};
 use crate::config::Current;
 use crate::executor::{Executor, LaneCounts, WarmState};
@@ -85,8 +85,9 @@ const SWEEP: std::time::Duration = std::time::Duration::from_secs(1);
 pub(crate) struct Peer {
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) revision: Revision,
-    pub(crate) caller: Caller,
-    /// `X-Agent-Id`, a claim.
+    /// What it was let in with.
+    pub(crate) grant: Arc<Grant>,
+    /// The one that its key was given to, else `X-Agent-Id`, a claim.
     pub(crate) agent: Option<String>,
     /// What the client said of itself.
     pub(crate) client: Arc<Client>,
@@ -96,15 +97,24 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// A client with a session; what it hears beside answers comes by `related`.
-    pub(crate) fn of(session: Arc<Session>, caller: Caller, agent: Option<String>, related: Related) -> Self {
+    pub(crate) fn of(
+        session: Arc<Session>,
+        grant: Arc<Grant>,
+        agent: Option<String>,
+        related: Related,
+    ) -> Self {
         let (revision, client) = (session.revision(), session.client());
-        Self { session: Some(session), revision, caller, agent, client, related }
+        Self { session: Some(session), revision, grant, agent, client, related }
     }
 
     /// A client without a session, of which nothing is known.
-    pub(crate) fn outside(revision: Revision, caller: Caller, agent: Option<String>) -> Self {
+    pub(crate) fn outside(revision: Revision, grant: Arc<Grant>, agent: Option<String>) -> Self {
         let (client, related) = (Arc::default(), Related::Nowhere);
-        Self { session: None, revision, caller, agent, client, related }
+        Self { session: None, revision, grant, agent, client, related }
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        self.grant.caller()
     }
 }
 

@@ -86,7 +86,7 @@ impl Service {
         let (input, capabilities) = (asking.input.map(Input::to_json), peer.client.capabilities_json());
         let context = CallContext {
             id: &id,
-            caller: &peer.caller.to_string(),
+            caller: &peer.caller().to_string(),
             agent: peer.agent.as_deref(),
             traceparent: asking.meta.and_then(|meta| meta.traceparent.as_deref()),
             capabilities: &capabilities,
@@ -103,7 +103,7 @@ impl Service {
         })?;
         let (live, cancel) = (Arc::new(Live::default()), asking.cancel.child_token());
         let name = format!("{}.{}", plugin.name(), asking.method);
-        let _running = self.running.enter(&id, &name, &peer.caller, &live, cancel.clone());
+        let _running = self.running.enter(&id, &name, peer.caller(), &live, cancel.clone());
         let ended = self.executor.run(admission, invocation, live, &cancel).await;
         tracing::debug!(call = id, plugin = plugin.name(), method = asking.method, "a command was run");
         match ended {

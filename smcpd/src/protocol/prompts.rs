@@ -44,7 +44,7 @@ impl Service {
                 let flags: Vec<(&str, &str)> =
                     given.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 let target = format!("prompt {}", params.name);
-                let binding = asking::binding(&peer.caller.to_string(), &target, &arguments);
+                let binding = asking::binding(&peer.caller().to_string(), &target, &arguments);
                 let (responses, state) = (params.responses.as_deref(), params.state.as_deref());
                 let mut input = match peer.revision.is_stateless() {
                     true => Input::read(responses, state, &self.seal, &binding)?,

@@ -31,7 +31,7 @@ impl Service {
         let params: Params =
             read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `uri`"))?;
         let (uri, catalog) = (params.uri.as_str(), self.catalog.snapshot());
-        if let Some(path) = self.outputs.find(uri, &peer.caller) {
+        if let Some(path) = self.outputs.find(uri, peer.caller()) {
             return spilled(uri, path).await;
         }
         let found = catalog.offered().resource(uri).ok_or_else(|| not_found(peer.revision, uri))?;

@@ -43,7 +43,7 @@ impl Service {
             }
         };
         let live = Arc::new(live);
-        let _running = self.running.enter(&id, tool.id(), &peer.caller, &live, cancel.clone());
+        let _running = self.running.enter(&id, tool.id(), peer.caller(), &live, cancel.clone());
         let unfinished =
             Unfinished { service: self, peer, asked: &asked, id: &id, live: &live, started, is_noted: false };
         let output = match tool.kind() {
@@ -52,7 +52,7 @@ impl Service {
                 let (input, capabilities) = (input.map(Input::to_json), peer.client.capabilities_json());
                 let context = CallContext {
                     id: &id,
-                    caller: &peer.caller.to_string(),
+                    caller: &peer.caller().to_string(),
                     agent: peer.agent.as_deref(),
                     traceparent: asked.traceparent,
                     capabilities: &capabilities,
@@ -115,7 +115,7 @@ impl Service {
     /// Adds a link to the whole of an output that was cut.
     fn linked(&self, peer: &Peer, tool: &Tool, output: ToolOutput, spilled: Option<Spilled>) -> ToolOutput {
         let Some(spilled) = spilled else { return output };
-        let link = self.outputs.keep(&peer.caller, tool.id(), spilled);
+        let link = self.outputs.keep(peer.caller(), tool.id(), spilled);
         let mut content = output.content;
         content.push(link);
         ToolOutput { content, ..output }
@@ -134,7 +134,7 @@ impl Service {
     /// An event of a call, with who asks.
     pub(super) fn event<'a>(&self, kind: events::Kind, peer: &'a Peer) -> events::Event<'a> {
         events::Event::of(kind)
-            .text(Field::Caller, peer.caller.to_string())
+            .text(Field::Caller, peer.caller().to_string())
             .maybe(Field::Agent, peer.agent.as_deref())
             .maybe(Field::Session, peer.session.as_ref().map(|session| session.short_id()))
     }
@@ -281,7 +281,7 @@ async fn beside<T>(
 
 /// Anonymous callers take turns by session, since nothing else tells them apart.
 pub(super) fn turn(peer: &Peer) -> Arc<str> {
-    match (&peer.caller, &peer.session) {
+    match (peer.caller(), &peer.session) {
         (crate::auth::Caller::Anonymous, Some(session)) => Arc::clone(session.id()),
         (caller, _) => caller.to_string().into(),
     }

@@ -15,7 +15,7 @@ use super::outbox::Outbox;
 use super::questions::Questions;
 use super::resumption::EventId;
 use super::revision::Revision;
-use crate::auth::Caller;
+use crate::auth::{Caller, Grant};
 use crate::events::{Event, Field, Kind};
 
 /// Requests of one session that may be in flight.
@@ -48,7 +48,7 @@ impl std::fmt::Display for Transport {
 pub(crate) struct Session {
     id: Arc<str>,
     transport: Transport,
-    caller: Caller,
+    grant: Arc<Grant>,
     state: Mutex<State>,
     outbox: Outbox,
     /// What we asked the client.
@@ -89,11 +89,13 @@ pub(crate) enum BeginError {
 }
 
 impl Session {
-    pub(crate) fn new(id: Arc<str>, transport: Transport, caller: Caller, outbox: usize) -> Self {
+    pub(crate) fn new(id: Arc<str>, transport: Transport, grant: Arc<Grant>, outbox: usize) -> Self {
+        // Its requests are cancelled with it, and it with what its client was let in with.
+        let closed = grant.ended().child_token();
         Self {
             id,
             transport,
-            caller,
+            grant,
             state: Mutex::new(State {
                 revision: match transport {
                     Transport::Sse => Revision::V2024_11_05,
@@ -111,7 +113,7 @@ impl Session {
             }),
             outbox: Outbox::new(outbox, transport != Transport::Http),
             questions: Arc::default(),
-            closed: CancellationToken::new(),
+            closed,
         }
     }
 
@@ -125,7 +127,12 @@ impl Session {
     }
 
     pub(crate) fn caller(&self) -> &Caller {
-        &self.caller
+        self.grant.caller()
+    }
+
+    /// What its client was let in with.
+    pub(crate) fn grant(&self) -> &Arc<Grant> {
+        &self.grant
     }
 
     pub(crate) fn revision(&self) -> Revision {

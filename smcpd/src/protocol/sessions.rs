@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::session::{Session, Transport};
-use crate::auth::Caller;
+use crate::auth::Grant;
 use crate::config::Current;
 use crate::events::{Event, Field, Kind};
 use crate::throttle::Throttle;
@@ -34,7 +34,11 @@ impl Sessions {
     }
 
     /// Opens a session with an id of 128 bits from the operating system.
-    pub(crate) fn open(&self, transport: Transport, caller: Caller) -> Result<Arc<Session>, TooManySessions> {
+    pub(crate) fn open(
+        &self,
+        transport: Transport,
+        grant: Arc<Grant>,
+    ) -> Result<Arc<Session>, TooManySessions> {
         let limits = &self.current.get().sessions;
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= limits.max {
@@ -47,7 +51,7 @@ impl Sessions {
         let mut random = [0u8; 16];
         getrandom::fill(&mut random).expect("the operating system gives randomness");
         let id: Arc<str> = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
-        let session = Arc::new(Session::new(Arc::clone(&id), transport, caller, limits.outbox));
+        let session = Arc::new(Session::new(Arc::clone(&id), transport, grant, limits.outbox));
         open.insert(id, Arc::clone(&session));
         self.count.store(open.len(), Ordering::Relaxed);
         drop(open);
@@ -55,11 +59,12 @@ impl Sessions {
         Ok(session)
     }
 
-    /// Finds a session of this caller; another caller's is as unknown as one that never was.
-    pub(crate) fn find(&self, id: &str, transport: Transport, caller: &Caller) -> Option<Arc<Session>> {
+    /// Finds a session of this caller, with the same reach; another one is as unknown as one that never was.
+    pub(crate) fn find(&self, id: &str, transport: Transport, grant: &Grant) -> Option<Arc<Session>> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         let session = open.get(id)?;
-        (session.transport() == transport && session.caller() == caller && !session.closed().is_cancelled())
+        let is_theirs = session.caller() == grant.caller() && session.grant().scope() == grant.scope();
+        (session.transport() == transport && is_theirs && !session.closed().is_cancelled())
             .then(|| Arc::clone(session))
     }
 
@@ -106,6 +111,11 @@ mod tests {
     use super::super::jsonrpc::Id;
     use super::super::session::BeginError;
     use super::*;
+    use crate::auth::{Caller, Scope};
+
+    fn anonymous() -> Arc<Grant> {
+        Grant::whole(Caller::Anonymous)
+    }
 
     fn open(max: i64, outbox: i64) -> Sessions {
         Sessions::new(Current::of(&[("sessions.max", max.into()), ("sessions.outbox", outbox.into())]))
@@ -118,23 +128,28 @@ mod tests {
     #[test]
     fn a_session_is_found_by_its_caller_alone_and_their_number_is_bounded() {
         let sessions = open(2, 8);
-        let one = sessions.open(Transport::Http, Caller::Anonymous).unwrap();
-        let other = sessions.open(Transport::Http, Caller::Key("a".into())).unwrap();
+        let key = Grant::whole(Caller::Key("a".into()));
+        let one = sessions.open(Transport::Http, anonymous()).unwrap();
+        let other = sessions.open(Transport::Http, Arc::clone(&key)).unwrap();
         assert_ne!(one.id(), other.id());
         assert_eq!(one.id().len(), 32);
-        assert!(sessions.open(Transport::Http, Caller::Anonymous).is_err());
-        assert!(sessions.find(one.id(), Transport::Http, &Caller::Anonymous).is_some());
-        assert!(sessions.find(one.id(), Transport::Http, &Caller::Key("a".into())).is_none());
-        assert!(sessions.find(one.id(), Transport::Sse, &Caller::Anonymous).is_none());
+        assert!(sessions.open(Transport::Http, anonymous()).is_err());
+        assert!(sessions.find(one.id(), Transport::Http, &anonymous()).is_some());
+        assert!(sessions.find(one.id(), Transport::Http, &key).is_none());
+        assert!(sessions.find(one.id(), Transport::Sse, &anonymous()).is_none());
+        let narrow = Grant::new(Caller::Anonymous, Scope::of(["p"]));
+        assert!(sessions.find(one.id(), Transport::Http, &narrow).is_none());
+        key.ended().cancel();
+        assert!(other.closed().is_cancelled() && sessions.find(other.id(), Transport::Http, &key).is_none());
         sessions.close(&one);
-        assert!(sessions.find(one.id(), Transport::Http, &Caller::Anonymous).is_none());
+        assert!(sessions.find(one.id(), Transport::Http, &anonymous()).is_none());
         assert_eq!(sessions.count(), 1);
     }
 
     #[test]
     fn ids_of_one_session_are_unique_in_flight_and_cancelled_with_it() {
         let sessions = open(9, 8);
-        let session = sessions.open(Transport::Http, Caller::Anonymous).unwrap();
+        let session = sessions.open(Transport::Http, anonymous()).unwrap();
         let first = session.begin(id("1")).unwrap();
         assert_eq!(session.begin(id("1")).unwrap_err(), BeginError::IdInUse);
         let text = session.begin(id("\"1\"")).unwrap();
@@ -150,10 +165,10 @@ mod tests {
     #[test]
     fn only_an_unused_session_is_idle() {
         let sessions = open(9, 8);
-        let busy = sessions.open(Transport::Http, Caller::Anonymous).unwrap();
+        let busy = sessions.open(Transport::Http, anonymous()).unwrap();
         let running = busy.begin(id("1")).unwrap();
-        let sse = sessions.open(Transport::Sse, Caller::Anonymous).unwrap();
-        let idle = sessions.open(Transport::Http, Caller::Anonymous).unwrap();
+        let sse = sessions.open(Transport::Sse, anonymous()).unwrap();
+        let idle = sessions.open(Transport::Http, anonymous()).unwrap();
         let later = Instant::now() + Duration::from_secs(10);
         sessions.forget_idle(later, Duration::from_secs(20));
         assert_eq!(sessions.count(), 3);
@@ -169,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn one_stream_listens_and_a_client_that_does_not_read_is_let_go() {
         let sessions = open(9, 1);
-        let session = sessions.open(Transport::Http, Caller::Anonymous).unwrap();
+        let session = sessions.open(Transport::Http, anonymous()).unwrap();
         session.send("nobody listens".into());
         let listening = session.listen(None).unwrap();
         assert!(session.listen(None).is_none());

@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::answer::{Accepts, Answer, answer};
 use super::{Doors, headers, reply};
-use crate::auth::Caller;
+use crate::auth::Grant;
 use crate::protocol::jsonrpc::{
     self, Frame, INVALID_REQUEST, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, Request, RpcError,
 };
@@ -24,7 +24,7 @@ pub(super) fn is_meant(claim: Option<Claim>, frame: &Frame) -> bool {
 
 pub(super) async fn post(
     doors: &Doors,
-    caller: Caller,
+    grant: Arc<Grant>,
     agent: Option<String>,
     headers: &HeaderMap,
     accepts: Accepts,
@@ -40,7 +40,7 @@ pub(super) async fn post(
             return reply::bytes(StatusCode::BAD_REQUEST, jsonrpc::failure_or_nameless(None, &error));
         }
     };
-    let peer = match introduced(doors, caller, agent, headers, &request) {
+    let peer = match introduced(doors, grant, agent, headers, &request) {
         Ok(peer) => peer,
         Err(error) => {
             let status =
@@ -72,7 +72,7 @@ fn answered(request: &Request, result: Result<Done, RpcError>) -> Answer {
 /// In this order: what the request must say, what its headers must repeat, its version, its method.
 fn introduced(
     doors: &Doors,
-    caller: Caller,
+    grant: Arc<Grant>,
     agent: Option<String>,
     headers: &HeaderMap,
     request: &Request,
@@ -83,7 +83,7 @@ fn introduced(
     for repeated in doors.service.repeated(request).iter().flatten() {
         headers::agree_on(headers, repeated)?;
     }
-    let peer = Peer::outside(Revision::V2026_07_28, caller, agent);
+    let peer = Peer::outside(Revision::V2026_07_28, grant, agent);
     Ok(Peer { client: said.client, ..peer })
 }
 

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::{Ends, HEALTH, WELL_KNOWN, reply};
-use crate::auth::{AuthError, Caller};
+use crate::auth::{AuthError, Grant};
 use crate::config::Config;
 use crate::events::{Event, Field, Kind};
 use crate::metrics::Reason;
@@ -44,14 +44,14 @@ impl Refused {
             Self::Host(_) => Reason::Host,
             Self::Origin(_) => Reason::Origin,
             Self::Key(AuthError::Missing) => Reason::KeyMissing,
-            Self::Key(AuthError::Wrong) => Reason::KeyWrong,
+            Self::Key(AuthError::Wrong | AuthError::Ended) => Reason::KeyWrong,
         }
     }
 
     /// The event that it is, and its place among the throttles.
     fn kind(&self) -> (Kind, usize) {
         match self {
-            Self::Key(AuthError::Wrong) => (Kind::KeyWrong, 0),
+            Self::Key(AuthError::Wrong | AuthError::Ended) => (Kind::KeyWrong, 0),
             Self::Key(AuthError::Missing) => (Kind::KeyMissing, 1),
             Self::TooLarge { .. } | Self::Host(_) | Self::Origin(_) => (Kind::RequestRefused, 2),
         }
@@ -124,7 +124,7 @@ impl Gate {
     }
 
     /// Decides over a request from its head alone.
-    pub(super) fn admit(&self, request: &Request) -> Result<Caller, Refused> {
+    pub(super) fn admit(&self, request: &Request) -> Result<Arc<Grant>, Refused> {
         let headers = request.headers();
         let declared =
             headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -136,7 +136,7 @@ impl Gate {
         self.origin(headers)?;
         let path = request.uri().path();
         if path == HEALTH || path.starts_with(WELL_KNOWN) {
-            return Ok(Caller::Anonymous);
+            return Ok(self.config.keys.anonymous());
         }
         let ends = request.extensions().get::<Ends>();
         let all = |name: HeaderName| -> Vec<&str> {
@@ -221,7 +221,7 @@ fn bare(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Keys, Policy};
+    use crate::auth::{Caller, Keys, Policy};
     use crate::config::for_tests;
 
     fn gate(keys: Keys) -> Gate {
@@ -239,6 +239,10 @@ mod tests {
             request = request.header(*name, *value);
         }
         request.body(axum::body::Body::empty()).unwrap()
+    }
+
+    fn caller(gate: &Gate, request: &Request) -> Result<Caller, Refused> {
+        gate.admit(request).map(|grant| grant.caller().clone())
     }
 
     #[test]
@@ -270,8 +274,8 @@ mod tests {
             assert!(matches!(refused, Err(Refused::Host(_))), "{host}");
         }
         let two = request("/mcp", &[("host", "localhost"), ("host", "localhost")]);
-        assert_eq!(gate.admit(&two), Err(Refused::Host("given twice".to_owned())));
-        assert_eq!(gate.admit(&request("/mcp", &[])), Err(Refused::Host(String::new())));
+        assert_eq!(caller(&gate, &two), Err(Refused::Host("given twice".to_owned())));
+        assert_eq!(caller(&gate, &request("/mcp", &[])), Err(Refused::Host(String::new())));
         let mut connected = request("/mcp", &[("host", "198.51.100.4:8000")]);
         assert!(gate.admit(&connected).is_err());
         let ends = |local: [u8; 4]| Ends { peer: ([10, 0, 0, 1], 9).into(), local: (local, 8000).into() };
@@ -280,7 +284,7 @@ mod tests {
         connected.extensions_mut().insert(ends([198, 51, 100, 5]));
         assert!(gate.admit(&connected).is_err());
         let absolute = request("http://evil.example/mcp", &[("host", "localhost")]);
-        assert_eq!(gate.admit(&absolute), Err(Refused::Host("evil.example".to_owned())));
+        assert_eq!(caller(&gate, &absolute), Err(Refused::Host("evil.example".to_owned())));
         for (origin, passes) in [
             ("http://localhost:3000", true),
             ("https://tools.example", true),
@@ -316,8 +320,8 @@ mod tests {
     fn the_body_limit_comes_first_and_health_alone_needs_no_key() {
         let gate = gate(Keys::new(["k".to_owned()], Policy::default()));
         let long = request("/mcp", &[("host", "evil.example"), ("content-length", "101")]);
-        assert_eq!(gate.admit(&long), Err(Refused::TooLarge { limit: 100 }));
-        let keyless = |path| gate.admit(&request(path, &[("host", "localhost")]));
+        assert_eq!(caller(&gate, &long), Err(Refused::TooLarge { limit: 100 }));
+        let keyless = |path| caller(&gate, &request(path, &[("host", "localhost")]));
         for path in
             ["/health", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"]
         {
@@ -326,7 +330,7 @@ mod tests {
         for path in ["/mcp", "/health/", "//health", "/nothing", "/.well-known", "/mcp/.well-known/x"] {
             assert_eq!(keyless(path), Err(Refused::Key(AuthError::Missing)), "{path}");
         }
-        let with = |name, key| gate.admit(&request("/mcp", &[("host", "localhost"), (name, key)]));
+        let with = |name, key| caller(&gate, &request("/mcp", &[("host", "localhost"), (name, key)]));
         assert_eq!(with("x-api-key", "k"), Ok(Caller::Key("key-1".into())));
         assert_eq!(with("authorization", "Bearer j"), Err(Refused::Key(AuthError::Wrong)));
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Doors, agent, events, is_json, reply};
-use crate::auth::Caller;
+use crate::auth::Grant;
 use crate::metrics::Reason;
 use crate::protocol::jsonrpc::{self, Frame, INVALID_REQUEST, Message, RpcError, SESSION_NOT_FOUND};
 use crate::protocol::{Peer, Related, Revision, Service, Session, Transport};
@@ -46,13 +46,13 @@ impl Drop for SessionStream {
 /// `GET /sse`: opens a session; the first event says where to post.
 pub(super) async fn stream(
     State(doors): State<Arc<Doors>>,
-    Extension(caller): Extension<Caller>,
+    Extension(grant): Extension<Arc<Grant>>,
     Query(query): Query<StreamQuery>,
 ) -> Response {
     if doors.service.is_draining() {
         return reply::unavailable("the daemon is stopping");
     }
-    let session = match doors.service.sessions().open(Transport::Sse, caller) {
+    let session = match doors.service.sessions().open(Transport::Sse, grant) {
         Ok(session) => session,
         Err(error) => {
             doors.service.metrics().refused(Reason::TooManySessions);
@@ -83,7 +83,7 @@ pub(super) struct PostQuery {
 /// `POST /messages/`: 202 and the answer on the stream, or without a session the answer itself.
 pub(super) async fn post(
     State(doors): State<Arc<Doors>>,
-    Extension(caller): Extension<Caller>,
+    Extension(grant): Extension<Arc<Grant>>,
     Query(query): Query<PostQuery>,
     request: Request,
 ) -> Response {
@@ -93,10 +93,10 @@ pub(super) async fn post(
     if !is_json(request.headers()) {
         return reply::wrong_content_type();
     }
-    let agent = agent(request.headers());
+    let agent = agent(&grant, request.headers());
     let session = match query.session_id {
         None => None,
-        Some(id) => match doors.service.sessions().find(&id, Transport::Sse, &caller) {
+        Some(id) => match doors.service.sessions().find(&id, Transport::Sse, &grant) {
             Some(session) => Some(session),
             None => return unknown_session(),
         },
@@ -112,10 +112,10 @@ pub(super) async fn post(
     match session {
         Some(session) => {
             let related = Related::Session(Arc::clone(&session));
-            on_stream(&doors, Peer::of(session, caller, agent, related), frame)
+            on_stream(&doors, Peer::of(session, grant, agent, related), frame)
         }
         None => {
-            let peer = Peer::outside(Revision::LATEST, caller, agent);
+            let peer = Peer::outside(Revision::LATEST, grant, agent);
             direct(&doors, &peer, frame).await
         }
     }

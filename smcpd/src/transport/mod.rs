@@ -19,20 +19,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::header::AsHeaderName;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
+use futures_util::StreamExt;
 use serde_json::json;
 use tower::ServiceExt;
 
 pub(crate) use listener::{Listener, ServeError};
 pub(crate) use stdio::serve as serve_stdio;
 
+use crate::auth::{AuthError, Grant};
 use crate::config::Current;
 use crate::protocol::Service;
-use gate::{Gate, Refusals};
+use gate::{Gate, Refusals, Refused};
 
 /// Nothing is there, and whoever asks without a key is to hear so: a client that was refused looks here for a server that
 /// would give it one, and takes another refusal for a broken one.
@@ -111,12 +114,21 @@ impl Front {
     /// Not a layer of the router: one would box each request and each answer once more.
     async fn answer(&self, mut request: Request) -> Response {
         match self.doors.gate().admit(&request) {
-            Ok(caller) => {
+            Ok(grant) => {
                 if ![HEALTH, METRICS].contains(&request.uri().path()) {
                     self.doors.service.until_ready().await;
                 }
-                request.extensions_mut().insert(caller);
-                self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+                request.extensions_mut().insert(Arc::clone(&grant));
+                let routed = self.router.clone().oneshot(request);
+                tokio::select! {
+                    // What is answered at once looks at nothing else.
+                    biased;
+                    response = routed => {
+                        let response = response.unwrap_or_else(|never| match never {});
+                        while_granted(&grant, response)
+                    }
+                    () = grant.ended().cancelled() => Refused::Key(AuthError::Ended).into_response(),
+                }
             }
             Err(refused) => {
                 self.doors.service.metrics().refused(refused.reason());
@@ -126,6 +138,15 @@ impl Front {
             }
         }
     }
+}
+
+/// A stream ends with the grant that it was opened with.
+fn while_granted(grant: &Grant, response: Response) -> Response {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    let ended = grant.ended().clone().cancelled_owned();
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(ended)))
 }
 
 async fn health(State(doors): State<Arc<Doors>>) -> Response {
@@ -166,8 +187,12 @@ fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
-/// `X-Agent-Id` as the plugin may see it: bounded, and nothing that could break a line.
-fn agent(headers: &HeaderMap) -> Option<String> {
+/// The agent that the key was given to, else `X-Agent-Id` as the plugin may see it: bounded, and nothing that could
+/// break a line.
+fn agent(grant: &Grant, headers: &HeaderMap) -> Option<String> {
+    if let Some(agent) = grant.agent() {
+        return Some(agent.to_owned());
+    }
     text(headers, AGENT).filter(|agent| !agent.is_empty() && agent.len() <= 256).map(str::to_owned)
 }
 

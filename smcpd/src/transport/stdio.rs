@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::auth::Caller;
+use crate::auth::{Caller, Grant};
 use crate::protocol::{Service, lines};
 
 /// Serves until stdin ends or the daemon is told to stop.
 pub(crate) async fn serve(service: Arc<Service>) -> std::io::Result<()> {
-    lines::serve(service, Caller::Stdio, tokio::io::stdin(), tokio::io::stdout()).await
+    lines::serve(service, Grant::whole(Caller::Stdio), tokio::io::stdin(), tokio::io::stdout()).await
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::answer::{Answer, accepts, answer};
 use super::{Doors, SESSION, VERSION, agent, alone, events, is_json, reply, text};
-use crate::auth::Caller;
+use crate::auth::Grant;
 use crate::metrics::Reason;
 use crate::protocol::jsonrpc::{self, Frame, INVALID_REQUEST, Message, Refusal, RpcError, SESSION_NOT_FOUND};
 use crate::protocol::{
@@ -23,20 +23,20 @@ const ALLOWED: &str = "GET, POST, DELETE";
 
 pub(super) async fn endpoint(
     State(doors): State<Arc<Doors>>,
-    Extension(caller): Extension<Caller>,
+    Extension(grant): Extension<Arc<Grant>>,
     request: Request,
 ) -> Response {
     let claim = text(request.headers(), VERSION).map(Claim::read);
     match (claim, request.method()) {
         // Which one is meant is known once the body was read.
-        (_, &Method::POST) => return post(&doors, caller, claim, request).await,
+        (_, &Method::POST) => return post(&doors, grant, claim, request).await,
         (Some(Claim::Stateless), _) => return reply::not_allowed("POST"),
         (Some(Claim::Unknown), _) => return unsupported(request.headers()),
         (Some(Claim::Session(_)) | None, _) => {}
     }
     match *request.method() {
-        Method::GET => listen(&doors, &caller, request.headers()),
-        Method::DELETE => delete(&doors, &caller, request.headers()),
+        Method::GET => listen(&doors, &grant, request.headers()),
+        Method::DELETE => delete(&doors, &grant, request.headers()),
         _ => reply::not_allowed(ALLOWED),
     }
 }
@@ -47,7 +47,7 @@ fn unsupported(headers: &HeaderMap) -> Response {
     reply::rpc_error(StatusCode::BAD_REQUEST, &unsupported_version(said))
 }
 
-async fn post(doors: &Doors, caller: Caller, claim: Option<Claim>, request: Request) -> Response {
+async fn post(doors: &Doors, grant: Arc<Grant>, claim: Option<Claim>, request: Request) -> Response {
     let (Parts { headers, .. }, body) = request.into_parts();
     if !is_json(&headers) {
         return reply::wrong_content_type();
@@ -63,7 +63,7 @@ async fn post(doors: &Doors, caller: Caller, claim: Option<Claim>, request: Requ
     if doors.service.is_draining() {
         return reply::unavailable("the daemon is stopping");
     }
-    let agent = agent(&headers);
+    let agent = agent(&grant, &headers);
     let body = match reply::body(body, &doors.current.get().http).await {
         Ok(body) => body,
         Err(response) => return response,
@@ -73,16 +73,16 @@ async fn post(doors: &Doors, caller: Caller, claim: Option<Claim>, request: Requ
         Err(refusal) => return refused(claim, &refusal),
     };
     if alone::is_meant(claim, &frame) {
-        return alone::post(doors, caller, agent, &headers, accepts, frame).await;
+        return alone::post(doors, grant, agent, &headers, accepts, frame).await;
     }
     if claim == Some(Claim::Unknown) {
         return unsupported(&headers);
     }
     match opening(&frame) {
-        Opening::Initialize => return initialize(doors, caller, agent, frame).await,
+        Opening::Initialize => return initialize(doors, grant, agent, frame).await,
         // Asked outside any session by who does not say its version: this dialect has no such method.
         Opening::Discover => {
-            let peer = Peer::outside(Revision::LATEST, caller, agent);
+            let peer = Peer::outside(Revision::LATEST, grant, agent);
             return match doors.service.handle(&peer, frame).await {
                 Some(answer) => reply::bytes(StatusCode::OK, answer),
                 None => reply::accepted(),
@@ -90,11 +90,11 @@ async fn post(doors: &Doors, caller: Caller, claim: Option<Claim>, request: Requ
         }
         Opening::No => {}
     }
-    let session = match session(doors, &caller, text(&headers, SESSION)) {
+    let session = match session(doors, &grant, text(&headers, SESSION)) {
         Ok(session) => session,
         Err(response) => return response,
     };
-    let peer = Peer::of(Arc::clone(&session), caller, agent, Related::Nowhere);
+    let peer = Peer::of(Arc::clone(&session), grant, agent, Related::Nowhere);
     if !has_requests(&frame) {
         let refused = matches!(frame, Frame::Batch(_)) && !peer.revision.has_batches();
         return match doors.service.handle(&peer, frame).await {
@@ -158,15 +158,15 @@ fn has_requests(frame: &Frame) -> bool {
     }
 }
 
-async fn initialize(doors: &Doors, caller: Caller, agent: Option<String>, frame: Frame) -> Response {
-    let session = match doors.service.sessions().open(Transport::Http, caller.clone()) {
+async fn initialize(doors: &Doors, grant: Arc<Grant>, agent: Option<String>, frame: Frame) -> Response {
+    let session = match doors.service.sessions().open(Transport::Http, Arc::clone(&grant)) {
         Ok(session) => session,
         Err(error) => {
             doors.service.metrics().refused(Reason::TooManySessions);
             return reply::unavailable(&error.to_string());
         }
     };
-    let peer = Peer::of(Arc::clone(&session), caller, agent, Related::Nowhere);
+    let peer = Peer::of(Arc::clone(&session), grant, agent, Related::Nowhere);
     let answer = doors.service.handle(&peer, frame).await.unwrap_or_default();
     let failed =
         serde_json::from_slice::<serde_json::Value>(&answer).is_ok_and(|answer| answer["error"].is_object());
@@ -178,11 +178,11 @@ async fn initialize(doors: &Doors, caller: Caller, agent: Option<String>, frame:
 }
 
 /// `GET /mcp`: the stream on which the server speaks by itself.
-fn listen(doors: &Doors, caller: &Caller, headers: &HeaderMap) -> Response {
+fn listen(doors: &Doors, grant: &Arc<Grant>, headers: &HeaderMap) -> Response {
     if !accepts(headers).stream && headers.contains_key("accept") {
         return reply::not_allowed("POST, DELETE (GET takes `Accept: text/event-stream`)");
     }
-    let session = match session(doors, caller, text(headers, SESSION)) {
+    let session = match session(doors, grant, text(headers, SESSION)) {
         Ok(session) => session,
         Err(response) => return response,
     };
@@ -209,8 +209,8 @@ impl events::Source for ServerStream {
     }
 }
 
-fn delete(doors: &Doors, caller: &Caller, headers: &HeaderMap) -> Response {
-    match session(doors, caller, text(headers, SESSION)) {
+fn delete(doors: &Doors, grant: &Arc<Grant>, headers: &HeaderMap) -> Response {
+    match session(doors, grant, text(headers, SESSION)) {
         Ok(session) => {
             doors.service.sessions().close(&session);
             reply::bytes(StatusCode::OK, Bytes::from_static(b"{}"))
@@ -220,13 +220,13 @@ fn delete(doors: &Doors, caller: &Caller, headers: &HeaderMap) -> Response {
 }
 
 /// 404 with this very body makes clients open a new session (2025-11-25, "session management").
-fn session(doors: &Doors, caller: &Caller, named: Option<&str>) -> Result<Arc<Session>, Response> {
+fn session(doors: &Doors, grant: &Arc<Grant>, named: Option<&str>) -> Result<Arc<Session>, Response> {
     let Some(id) = named else {
         let error =
             RpcError::new(INVALID_REQUEST, "the `Mcp-Session-Id` header is missing: initialize first");
         return Err(reply::rpc_error(StatusCode::BAD_REQUEST, &error));
     };
-    doors.service.sessions().find(id, Transport::Http, caller).ok_or_else(|| {
+    doors.service.sessions().find(id, Transport::Http, grant).ok_or_else(|| {
         let error = RpcError::new(SESSION_NOT_FOUND, "Session not found");
         reply::rpc_error(StatusCode::NOT_FOUND, &error)
     })

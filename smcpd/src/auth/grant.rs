@@ -1,0 +1,94 @@
+//! What somebody was let in with: who they are, which tools they reach, and until when.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+/// Whoever asks for a call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Caller {
+    /// No key was needed.
+    Anonymous,
+    /// The holder of a key, by the key's name.
+    Key(Arc<str>),
+    /// The process at the other end of our standard input.
+    Stdio,
+    /// A local user at the control socket.
+    User(u32),
+}
+
+impl std::fmt::Display for Caller {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Anonymous => formatter.write_str("anonymous"),
+            Self::Key(name) => formatter.write_str(name),
+            Self::Stdio => formatter.write_str("stdio"),
+            Self::User(uid) => write!(formatter, "uid {uid}"),
+        }
+    }
+}
+
+/// Which tools are reached.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    Everything,
+    /// Those of any of these profiles, sorted by name. Without a name that is nothing at all.
+    Profiles(Arc<[Arc<str>]>),
+}
+
+impl Scope {
+    /// The tools of these profiles, and of no other.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no door gives profiles yet"))]
+    pub(crate) fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
+        names.sort();
+        names.dedup();
+        Self::Profiles(names.into())
+    }
+}
+
+/// What somebody was let in with.
+///
+/// It ends when its key is revoked, expires, or leaves the configuration. Everything that was begun with it hangs on
+/// [`Grant::ended`]: requests, streams, sessions and tasks.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    caller: Caller,
+    scope: Scope,
+    agent: Option<Arc<str>>,
+    ended: CancellationToken,
+}
+
+impl Grant {
+    pub(crate) fn new(caller: Caller, scope: Scope) -> Self {
+        Self { caller, scope, agent: None, ended: CancellationToken::new() }
+    }
+
+    /// One that nothing limits, for whoever needs no key.
+    pub(crate) fn whole(caller: Caller) -> Arc<Self> {
+        Arc::new(Self::new(caller, Scope::Everything))
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The agent that the key was given to, whatever a request claims.
+    pub(crate) fn agent(&self) -> Option<&str> {
+        self.agent.as_deref()
+    }
+
+    /// Is cancelled once the grant is worth nothing any more.
+    pub(crate) fn ended(&self) -> &CancellationToken {
+        &self.ended
+    }
+
+    /// Whether the other one lets the same caller do the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.caller == other.caller && self.scope == other.scope && self.agent == other.agent
+    }
+}
