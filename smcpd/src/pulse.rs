@@ -14,7 +14,7 @@ pub(crate) struct Pulse {
 /// The loop's side: to be awaited beside everything else that the loop waits for.
 #[derive(Debug)]
 pub(crate) struct Heart {
-    #[cfg(feature = "wedge")]
+    #[cfg(debug_assertions)]
     wedge: Wedge,
     asks: mpsc::Receiver<oneshot::Sender<()>>,
 }
@@ -24,7 +24,7 @@ pub(crate) fn pulse(name: &'static str) -> (Pulse, Heart) {
     // A loop that has not answered the last one need not be asked twice.
     let (asks, answers) = mpsc::channel(1);
     let heart = Heart {
-        #[cfg(feature = "wedge")]
+        #[cfg(debug_assertions)]
         wedge: Wedge { name, asked: 0 },
         asks: answers,
     };
@@ -52,7 +52,7 @@ impl Heart {
     pub(crate) async fn beat(&mut self) {
         match self.asks.recv().await {
             Some(answer) => {
-                #[cfg(feature = "wedge")]
+                #[cfg(debug_assertions)]
                 self.wedge.ask();
                 // Whoever asked may have stopped waiting.
                 let _late = answer.send(());
@@ -62,15 +62,15 @@ impl Heart {
     }
 }
 
-/// For the tests of the watchdog alone: stops the loop that `WEDGE` names for good, once it has answered twice.
-#[cfg(feature = "wedge")]
+/// For the tests of the watchdog alone, in debug builds: stops the loop that `WEDGE` names for good, once it has answered twice.
+#[cfg(debug_assertions)]
 #[derive(Debug)]
 struct Wedge {
     name: &'static str,
     asked: usize,
 }
 
-#[cfg(feature = "wedge")]
+#[cfg(debug_assertions)]
 impl Wedge {
     fn ask(&mut self) {
         self.asked += 1;

@@ -11,7 +11,7 @@ kill -STOP "$(property MainPID)"
 soon "SIGSTOP: the watchdog restarts it" restarted 1
 is "SIGSTOP: it serves again" "$(smcpctl call demo_text.echo message=hi | jq -r .message)" hi
 
-# The packaged daemon cannot be wedged; this one can.
+# The daemon that ships cannot be wedged; this one can.
 install -m 755 smcpd-wedge /usr/bin/smcpd
 for part in executor control call http; do
     drop_in wedge '[Service]' "Environment=WEDGE=$part"
