@@ -10,7 +10,7 @@ use crate::cli::Records;
 use crate::daemon::{Daemon, unexpected};
 use crate::exit::{Exit, Failure};
 use crate::journal::{self, Journal, What};
-use crate::table::{escape, print_on};
+use crate::table::{escape, plain, print_on};
 
 /// Shows log records, one a line; with `--json` one JSON value a line.
 pub(crate) async fn logs(daemon: &mut Daemon, which: &Records) -> Result<Exit, Failure> {
@@ -139,7 +139,7 @@ fn audit_as(record: &AuditRecord, json: bool) -> String {
 
 fn one_line(record: &impl serde::Serialize) -> String {
     // A record has only string keys.
-    serde_json::to_string(record).unwrap_or_default() + "\n"
+    plain(&serde_json::to_string(record).unwrap_or_default()) + "\n"
 }
 
 fn log_line(record: &LogRecord) -> String {

@@ -25,7 +25,7 @@ pub(crate) fn print_on(text: &str) -> Result<bool, Failure> {
 /// Writes a value as JSON, under the number of its format.
 pub(crate) fn print_json(what: &str, value: &impl serde::Serialize) -> Result<(), Failure> {
     let body = serde_json::json!({"version": 1, what: value});
-    print(&format!("{body:#}\n"))
+    print(&(plain(&format!("{body:#}")) + "\n"))
 }
 
 /// Writes rows under their headings.
@@ -109,9 +109,22 @@ pub(crate) fn escape(text: &str) -> String {
         .collect()
 }
 
+/// Writes what a terminal obeys, or nobody sees, as JSON's own escapes. They stand in strings alone.
+pub(crate) fn plain(json: &str) -> String {
+    let mut units = [0; 2];
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter != '\n' && (letter.is_control() || is_invisible(letter)) {
+            true => text.extend(letter.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}"))),
+            false => text.push(letter),
+        }
+    }
+    text
+}
+
 /// Marks of direction and tags, which change what a line seems to say.
 fn is_invisible(letter: char) -> bool {
-    matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 #[cfg(test)]
@@ -137,5 +150,13 @@ mod tests {
         assert_eq!(lay_out(&["A", "B"], &wide, Some(40)), "A     B\n日本  x\nab    y\n");
         assert_eq!(lay_out(&["A", "B"], &wide, Some(3)), "A\n日\nab\n");
         assert_eq!(escape("a\u{202e}b\u{e0041}"), "a\\u{202e}b\\u{e0041}");
+    }
+
+    #[test]
+    fn json_is_the_same_json_without_what_a_terminal_obeys() {
+        let value = serde_json::json!({"a": "\u{9b}31m\u{7f}\u{e0041}\u{1b} \u{e4}\u{202e}"});
+        let text = plain(&format!("{value:#}"));
+        assert_eq!(text, "{\n  \"a\": \"\\u009b31m\\u007f\\udb40\\udc41\\u001b ä\\u202e\"\n}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 }

@@ -77,6 +77,37 @@ fn json_of(daemon: &Daemon, words: &[&str]) -> Value {
 }
 
 #[test]
+fn a_terminal_gets_nothing_that_it_would_obey_or_that_nobody_sees() {
+    let daemon = smcpd().plugins(&["disguised"]).start();
+    let commands: [&[&str]; 7] = [
+        &["tools"],
+        &["tools", "show", "disguised.look"],
+        &["plugin", "list"],
+        &["plugin", "show", "disguised"],
+        &["call", "disguised.look"],
+        &["doctor"],
+        &["audit"],
+    ];
+    for words in commands {
+        for more in [&[] as &[&str], &["--json"]] {
+            let Output { stdout, stderr, .. } = ctl(&daemon, words).args(more).output().unwrap();
+            for said in [stdout, stderr].map(|said| String::from_utf8(said).unwrap()) {
+                let obeyed = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+                let unseen = |letter: char| matches!(letter, '\u{200b}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e01ef}');
+                let found = said.chars().find(|letter| obeyed(*letter) || unseen(*letter));
+                assert_eq!(found, None, "{words:?} {more:?}: {said:?}");
+            }
+        }
+    }
+    let problems = json_of(&daemon, &["plugin", "show", "disguised"])["plugin"]["problems"].clone();
+    let places: Vec<&str> =
+        problems.as_array().unwrap().iter().filter_map(|one| one["tool"].as_str()).collect();
+    assert!(places.contains(&"disguised.commands[0].description"), "{problems}");
+    let said = ctl(&daemon, &["call", "disguised.look"]).output().unwrap().stdout;
+    assert_eq!(String::from_utf8(said).unwrap(), "\\u{1b}[2Jseen\\u{9b}5n\n");
+}
+
+#[test]
 fn from_an_empty_daemon_to_the_first_call_and_back() {
     let daemon = smcpd().start();
     let shipped = root().join("plugins/demo_math").display().to_string();

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::inspection::Inspection;
 use crate::exit::{Exit, Failure};
-use crate::table::{escape, print, print_json};
+use crate::table::{escape, plain, print, print_json};
 
 const NAME: &str = "contract.json";
 
@@ -25,7 +25,7 @@ pub(super) async fn describe(path: &Path, write: bool, dry_run: bool, json: bool
     if !write {
         match json {
             true => print_json("contract", contract)?,
-            false => print(&format!("{contract:#}\n"))?,
+            false => print(&(plain(&format!("{contract:#}")) + "\n"))?,
         }
         return Ok(Exit::Ok);
     }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{self, Config, FILE_SIZE, FILES, Limits, SandboxMode};
+use crate::config::{self, Config, FILE_SIZE, FILES, Limits, PART_OF_MEMORY, PROCESSES, SandboxMode};
 use crate::executor::sandbox::{Files, Sandbox};
 
 /// Where every program expects to write.
@@ -62,6 +62,8 @@ impl Confinement {
         let limits = Limits {
             files: granted.limits.files.or(Some(FILES)),
             file_size: granted.limits.file_size.or(Some(FILE_SIZE)),
+            data: granted.limits.data.or_else(|| Some(memory_of_the_machine() / PART_OF_MEMORY)),
+            more_processes: granted.limits.processes.is_none().then_some(PROCESSES),
             ..granted.limits
         };
         let sandbox = Sandbox {
@@ -89,6 +91,12 @@ impl Confinement {
         sandbox.files.write.push(scratch.to_owned());
         Some(Arc::new(sandbox))
     }
+}
+
+/// Bytes.
+fn memory_of_the_machine() -> u64 {
+    let found = rustix::system::sysinfo();
+    found.totalram * u64::from(found.mem_unit)
 }
 
 /// The daemon's own places, and what of other plugins stands in them.

@@ -67,6 +67,7 @@ fn description(object: &Map<String, Value>) -> Result<Description, ContractError
     Ok(Description {
         source: Source::Contract,
         parser_seen: false,
+        unseen: Vec::new(),
         title: plugin.text("title")?,
         version: match plugin.get("version") {
             Some(Value::Number(number)) => Some(number.to_string()),

@@ -22,7 +22,7 @@ use super::nursery::Nursery;
 use super::output::json_of;
 use super::parser_tree::{Kind, Parser};
 use super::scan::Located;
-use super::{contract, contract_file, facts, help_text};
+use super::{contract, contract_file, facts, help_text, unseen};
 use crate::executor::{End, Executor, Invocation, OutputLimit};
 
 const PROBE: &str = include_str!("probe/sitecustomize.py");
@@ -174,6 +174,10 @@ impl Describer {
         plugin: &Located,
         environment: &Environment,
     ) -> Result<Description, String> {
+        self.found_out(plugin, environment).await.map(unseen::take_out)
+    }
+
+    async fn found_out(&self, plugin: &Located, environment: &Environment) -> Result<Description, String> {
         let from_file = contract_file::read(&plugin.directory)?;
         let mut said = match self.ask_together(plugin, environment).await {
             Some(said) => said,

@@ -12,7 +12,7 @@ use super::scan::Located;
 use super::{contract_file, offers};
 
 /// Part of every digest: a new way to describe plugins describes all of them again.
-const GENERATION: u32 = 3;
+const GENERATION: u32 = 4;
 /// Past these a tree is no longer read whole; the stat of what is left still counts.
 const MOST_FILES: usize = 2_000;
 const DEEPEST: usize = 8;

@@ -11,7 +11,7 @@ use super::names;
 use super::ownership::{Fault, Owners, Review, Risk};
 use super::scan::{first_line, is_binary, is_executable};
 use super::strict::Grade;
-use super::{Plugin, Tool, digest};
+use super::{Plugin, Tool, digest, unseen};
 use crate::config::Separator;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -49,6 +49,7 @@ pub(super) enum Code {
     NoDescription,
     NoParameterDescription,
     SecretDefault,
+    HiddenText,
     NotStrictLetta,
     NotStrictOpenai,
     Unsayable,
@@ -85,6 +86,7 @@ impl Code {
             Self::NoDescription => ("no-description", Severity::Warning),
             Self::NoParameterDescription => ("no-parameter-description", Severity::Warning),
             Self::SecretDefault => ("secret-default", Severity::Warning),
+            Self::HiddenText => ("hidden-text", Severity::Warning),
             Self::NotStrictLetta => ("not-strict-letta", Severity::Warning),
             Self::NotStrictOpenai => ("not-strict-openai", Severity::Note),
             Self::Unsayable => ("unsayable", Severity::Warning),
@@ -242,6 +244,10 @@ pub(super) fn plugin(name: &str, description: &Description) -> Vec<Finding> {
         }
         Source::Contract | Source::ContractFile | Source::Parser => {}
     }
+    found.extend(description.unseen.iter().map(|place| {
+        let fix = "write it with letters that people see";
+        Finding::new(Code::HiddenText, format!("{name}.{place}"), unseen::MESSAGE, fix)
+    }));
     found
 }
 

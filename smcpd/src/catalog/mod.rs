@@ -9,7 +9,8 @@
 //! `plugin_file` reads a file of a plugin, and `printed` what the commands behind these said.
 //!
 //! `inspect` is for the plugin's author: `lint` judges its files and tools, `strict` its schemas, `round_trip` its
-//! arguments, and `contract_writer` says what was found as a contract.
+//! arguments, and `contract_writer` says what was found as a contract. `unseen` takes out of all words what nobody would
+//! see.
 
 mod arguments;
 mod argv;
@@ -56,6 +57,7 @@ mod strict;
 mod subschemas;
 mod tool;
 mod transitions;
+mod unseen;
 mod warmth;
 mod watch;
 
@@ -116,7 +118,8 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     /// There is no such tool because of it.
     pub(crate) left_out: bool,
-    /// Else it is a resource, a template or a prompt, under its address in the contract.
+    /// Else it is a resource, a template or a prompt, under its address in the contract; or, where nothing is left out,
+    /// words from which something was taken.
     pub(crate) is_tool: bool,
 }
 
@@ -194,6 +197,14 @@ impl Catalog {
         let (offered, problems) = Offered::of(&described);
         catalog.offered = offered;
         catalog.problems.extend(problems);
+        for plugin in &described {
+            catalog.problems.extend(plugin.description().unseen.iter().map(|place| Problem {
+                tool: format!("{}.{place}", plugin.name()),
+                message: unseen::MESSAGE.to_owned(),
+                left_out: false,
+                is_tool: false,
+            }));
+        }
         catalog.plugins = plugins;
         catalog
     }

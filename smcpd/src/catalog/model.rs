@@ -42,6 +42,9 @@ pub(crate) struct Description {
     /// What it offers besides tools.
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) offers: Offers,
+    /// Where in it stood what nobody would see, which is taken out.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) unseen: Vec<String>,
     /// What the contract says at its top and of its plugin that is not known here; it survives being written.
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) extra: Map<String, Value>,

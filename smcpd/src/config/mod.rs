@@ -27,7 +27,9 @@ pub(crate) use current::for_tests;
 pub(crate) use current::{Current, Difference, Publisher, Reload, ReloadError, Reloads};
 pub(crate) use layers::{Origin, Override};
 pub(crate) use letta::{Letta, Secret};
-pub(crate) use sandbox::{FILE_SIZE, FILES, Limits, Network, Sandbox, SandboxMode};
+pub(crate) use sandbox::{
+    FILE_SIZE, FILES, Limits, Network, PART_OF_MEMORY, PROCESSES, Sandbox, SandboxMode,
+};
 pub(crate) use state_key::StateKeys;
 
 use crate::auth::Keys;

@@ -14,6 +14,9 @@ use super::{ConfigError, Origin, Plugin};
 /// Bounds where nothing is said: what no honest call comes near.
 pub(crate) const FILES: u64 = 4096;
 pub(crate) const FILE_SIZE: u64 = 4 << 30;
+pub(crate) const PROCESSES: u64 = 512;
+/// The part of the machine's memory that one process may make its own: one half.
+pub(crate) const PART_OF_MEMORY: u64 = 2;
 
 /// What is asked of the kernel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,12 +58,16 @@ pub(crate) enum Network {
 pub(crate) struct Limits {
     /// Bytes of address space.
     pub(crate) memory: Option<u64>,
+    /// Bytes of memory that are the process's own: what it writes and shares with nobody.
+    pub(crate) data: Option<u64>,
     /// Seconds of processor time.
     pub(crate) cpu: Option<u64>,
     /// Open descriptors.
     pub(crate) files: Option<u64>,
     /// Processes and threads of the daemon's user, all plugins together.
     pub(crate) processes: Option<u64>,
+    /// The same, beyond all that run on the machine when the process starts.
+    pub(crate) more_processes: Option<u64>,
     /// Bytes of one file.
     pub(crate) file_size: Option<u64>,
 }
@@ -78,6 +85,7 @@ pub(super) struct Given {
     connect: Option<Vec<i64>>,
     network: Option<bool>,
     memory: Option<i64>,
+    data: Option<i64>,
     cpu: Option<i64>,
     files: Option<i64>,
     processes: Option<i64>,
@@ -96,6 +104,7 @@ impl Given {
             connect: Some(Vec::new()),
             network: Some(true),
             memory: Some(0),
+            data: Some(0),
             cpu: Some(0),
             files: Some(0),
             processes: Some(0),
@@ -156,9 +165,11 @@ impl Sandbox {
             network: own.network.clone().or_else(|| all.network.clone()),
             limits: Limits {
                 memory: own.limits.memory.or(all.limits.memory),
+                data: own.limits.data.or(all.limits.data),
                 cpu: own.limits.cpu.or(all.limits.cpu),
                 files: own.limits.files.or(all.limits.files),
                 processes: own.limits.processes.or(all.limits.processes),
+                more_processes: None,
                 file_size: own.limits.file_size.or(all.limits.file_size),
             },
         }
@@ -204,9 +215,11 @@ pub(super) fn check(key: &Key<'_>, at: &str, given: &Given) -> Result<Sandbox, C
         limits: Limits {
             // Less and no interpreter starts.
             memory: limit("memory", given.memory, 16 << 20)?,
+            data: limit("data", given.data, 16 << 20)?,
             cpu: limit("cpu", given.cpu, 1)?,
             files: limit("files", given.files, 16)?,
             processes: limit("processes", given.processes, 1)?,
+            more_processes: None,
             file_size: limit("file_size", given.file_size, 0)?,
         },
     })

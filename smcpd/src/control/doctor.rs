@@ -117,10 +117,12 @@ fn of_catalog(catalog: &Catalog) -> Vec<Finding> {
     for problem in &catalog.problems {
         const NAME: &str = "set `tool_name` in the plugin's contract, or link it under a shorter name";
         const OFFER: &str = "choose another name in one of the two contracts, or unlink one of the plugins";
+        const UNSEEN: &str = "look at the plugin before you trust it: honest words hide nothing";
         let (code, severity, fix) = match (problem.is_tool, problem.left_out) {
             (true, true) => ("tool-left-out", Severity::Error, NAME),
             (true, false) => ("name-long", Severity::Warning, NAME),
-            (false, _) => ("offer-left-out", Severity::Error, OFFER),
+            (false, true) => ("offer-left-out", Severity::Error, OFFER),
+            (false, false) => ("hidden-text", Severity::Warning, UNSEEN),
         };
         found.push(finding(code, severity, &problem.tool, &problem.message, fix));
     }

@@ -118,9 +118,11 @@ fn sandbox(plugin: &Plugin) -> Sandbox {
     let limits = &held.limits;
     let bounds = [
         ("memory", limits.memory),
+        ("data", limits.data),
         ("cpu", limits.cpu),
         ("files", limits.files),
         ("processes", limits.processes),
+        ("more_processes", limits.more_processes),
         ("file_size", limits.file_size),
     ];
     Sandbox {

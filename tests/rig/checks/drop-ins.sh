@@ -106,7 +106,7 @@ for name in devops docker home jit network proc rawnet sandbox write; do
     systemctl restart smcpd
 done
 open_with limits
-is "limits: they hold" "$(systemctl show -P MemoryHigh -P MemoryMax -P TasksMax smcpd | tr '\n' ' ')" "1073741824 2147483648 512 "
+is "limits: they hold" "$(systemctl show -P MemoryHigh -P MemoryMax -P TasksMax smcpd | tr '\n' ' ')" "1073741824 2147483648 2048 "
 if command -v pkaction >/dev/null; then
     is "systemctl: closed without its rules" "$(closed "$(try systemctl)")" closed
     cp $drop_ins/systemctl.rules /etc/polkit-1/rules.d/50-smcp.rules

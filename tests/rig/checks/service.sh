@@ -23,7 +23,7 @@ soon "under its hardening a spare waits" has_spare
 is "a call takes it" "$(smcpctl call demo_text.echo message=warm | jq -r .message)" warm
 is "and leaves none of it" "$(journalctl -u smcpd -o cat --no-pager -p warning | wc -l)" 0
 is "it has the three sockets" "$(tr '\0' '\n' <"/proc/$(property MainPID)/environ" | sed -n 's/^LISTEN_FDNAMES=//p' | tr : '\n' | sort | on_one_line)" "call control http"
-is "its processes are bounded" "$(property TasksMax)" 1024
+is "its processes are bounded" "$(property TasksMax)" 4096
 
 main=$(property MainPID)
 mkdir -p /etc/smcp/smcpd.toml.d
