@@ -147,7 +147,7 @@ pub(crate) static ENTRIES: [Entry; 30] = [
     entry(Kind::KeyMissing, "key-missing", "f6c06215ab6845abb861941691cd22ae", Notice, "a request without a key was refused", REFUSED),
     entry(Kind::KeyWrong, "key-wrong", "51017497e2aa436bba7b05ad5b865eb7", Warning, "a request with a wrong key was refused", REFUSED),
     entry(Kind::RequestRefused, "request-refused", "50e7d5a90d5548d290476c19f6856c02", Notice, "a request was refused", REFUSED),
-    entry(Kind::LimitHit, "limit-hit", "b0318eb70bd1493d9253fc3ba3f88437", Warning, "a limit was reached", &[Field::Limit, Field::Session, Field::Dropped]),
+    entry(Kind::LimitHit, "limit-hit", "b0318eb70bd1493d9253fc3ba3f88437", Warning, "a limit was reached", &[Field::Limit, Field::Peer, Field::Caller, Field::Session, Field::Dropped]),
     entry(Kind::Change, "change", "01c4f4d244c3466e8d681b5b79233d0a", Info, "control", &[Field::Uid, Field::Pid, Field::Action, Field::Object, Field::Outcome]),
     entry(Kind::LettaFetched, "letta-fetched", "0b1dcf0ad08149a7b753c9fd87a3259c", Info, "Letta's variables are here", &[Field::Agent]),
     entry(Kind::LettaFailed, "letta-failed", "5780283051a447a6af3cd030c95fdb86", Warning, "Letta's variables cannot be fetched", &[Field::Agent, Field::Reason]),

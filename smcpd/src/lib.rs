@@ -11,7 +11,7 @@
 //! | 3 | `protocol` |
 //! | 2 | `catalog` |
 //! | 1 | `executor` |
-//! | 0 | `activation`, `audit`, `auth`, `config`, `events`, `journal`, `letta`, `logging`, `metrics`, `notify`, `paths`, `pulse`, `recent`, `shutdown`, `throttle` |
+//! | 0 | `activation`, `audit`, `auth`, `config`, `events`, `journal`, `letta`, `limits`, `logging`, `metrics`, `notify`, `paths`, `pulse`, `recent`, `shutdown`, `throttle` |
 //!
 //! A test reads the sources and holds that order.
 
@@ -29,6 +29,7 @@ mod events;
 mod executor;
 mod journal;
 mod letta;
+mod limits;
 mod logging;
 mod metrics;
 mod notify;

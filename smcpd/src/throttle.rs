@@ -3,10 +3,11 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many of a kind in each second.
+/// So many of a kind in each second, or in another time.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     most: u32,
+    every: Duration,
     state: Mutex<State>,
 }
 
@@ -19,14 +20,17 @@ struct State {
 
 impl Throttle {
     pub(crate) fn new(most: u32) -> Self {
-        Self { most, state: Mutex::default() }
+        Self::every(Duration::from_secs(1), most)
+    }
+
+    pub(crate) fn every(every: Duration, most: u32) -> Self {
+        Self { most, every, state: Mutex::default() }
     }
 
     /// Returns how many were dropped since the last one that passed, or `None` where this one is dropped too.
     pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let over =
-            state.since.is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1));
+        let over = state.since.is_none_or(|since| now.saturating_duration_since(since) >= self.every);
         if over {
             (state.since, state.passed) = (Some(now), 0);
         }
@@ -56,5 +60,8 @@ mod tests {
         assert_eq!([at(0), at(1), at(2), at(999)], [Some(0), Some(0), None, None]);
         assert_eq!([at(1_000), at(1_001), at(1_002)], [Some(2), Some(0), None]);
         assert_eq!((throttle.take_dropped(), throttle.take_dropped()), (1, 0));
+        let minute = Throttle::every(Duration::from_secs(60), 1);
+        let at = |seconds| minute.pass(start + Duration::from_secs(seconds));
+        assert_eq!([at(0), at(59), at(60)], [Some(0), None, Some(1)]);
     }
 }

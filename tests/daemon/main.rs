@@ -15,6 +15,7 @@ mod hostile_plugins;
 mod keys;
 mod layers;
 mod letta;
+mod limits;
 mod listen;
 mod observed;
 mod offers;

@@ -126,7 +126,7 @@ pub(crate) fn from_error(error: &RunError) -> ToolOutput {
         None => error.to_string(),
     };
     match error {
-        RunError::QueueFull { .. } => {
+        RunError::QueueFull { .. } | RunError::CallerQueueFull { .. } => {
             ToolOutput::failed(ErrorCode::QueueFull, format!("{chain}; try again later"))
         }
         RunError::Stopping => ToolOutput::failed(ErrorCode::Cancelled, chain),

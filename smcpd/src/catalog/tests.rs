@@ -15,6 +15,7 @@ fn execution(serialize: Serialize) -> Execution {
         serialize,
         max_concurrent: NonZeroUsize::new(8).unwrap(),
         queue: 1,
+        queue_per_caller: 1,
         timeout: Some(Duration::from_secs(300)),
         grace: Duration::ZERO,
         drain: Duration::ZERO,

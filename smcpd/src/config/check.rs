@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,8 +39,10 @@ pub(super) fn check(
         http: http(&key, &keys)?,
         sessions: Sessions {
             max: key.count("sessions.max", file.sessions.max)?.get(),
+            per_caller: key.count("sessions.per_caller", file.sessions.per_caller)?.get(),
             idle: key.positive("sessions.idle", file.sessions.idle)?,
             outbox: key.count("sessions.outbox", file.sessions.outbox)?.get(),
+            backlog: key.whole("sessions.backlog", file.sessions.backlog, 1 << 20)?,
         },
         plugins: plugins(&key, &paths)?,
         tools: Tools { separator: file.tools.separator },
@@ -96,6 +99,14 @@ impl Key<'_> {
             .ok_or_else(|| self.refuse(key, format!("is {value}: it must be at least {least}")))
     }
 
+    fn between(&self, key: &str, value: i64, range: RangeInclusive<usize>) -> Result<usize, ConfigError> {
+        let (least, most) = (*range.start(), *range.end());
+        usize::try_from(value)
+            .ok()
+            .filter(|value| range.contains(value))
+            .ok_or_else(|| self.refuse(key, format!("is {value}: it must be between {least} and {most}")))
+    }
+
     fn count(&self, key: &str, value: i64) -> Result<NonZeroUsize, ConfigError> {
         let value = self.whole(key, value, 1)?;
         Ok(NonZeroUsize::new(value).expect("`whole` refuses less than 1"))
@@ -147,18 +158,32 @@ fn http(key: &Key<'_>, keys: &Keys) -> Result<Http, ConfigError> {
              set MCP_API_KEY (or `auth.key_files`), or listen on 127.0.0.1"
         )));
     }
+    let body_limit = key.whole("http.body_limit", http.body_limit, 1024)?;
     Ok(Http {
         host,
         port,
         hosts: http.hosts.clone(),
         origins: http.origins.clone(),
-        body_limit: key.whole("http.body_limit", http.body_limit, 1024)?,
+        header_limit: key.between("http.header_limit", http.header_limit, 1024..=64 << 10)?,
+        header_count: key.between("http.header_count", http.header_count, 8..=96)?,
+        body_limit,
+        body_memory: key.whole("http.body_memory", http.body_memory, 1024)?.max(body_limit),
         header_timeout: key.positive("http.header_timeout", http.header_timeout)?,
         body_timeout: key.positive("http.body_timeout", http.body_timeout)?,
+        write_timeout: key.positive("http.write_timeout", http.write_timeout)?,
         keep_alive: key.positive("http.keep_alive", http.keep_alive)?,
         max_connections: key.count("http.max_connections", http.max_connections)?.get(),
+        connections_per_peer: key.count("http.connections_per_peer", http.connections_per_peer)?.get(),
+        rate: rate(key, "http.rate", http.rate)?,
+        loopback_rate: rate(key, "http.loopback_rate", http.loopback_rate)?,
         manifest: file.sse.manifest,
     })
+}
+
+/// Beyond a million a second there is nothing to count.
+fn rate(key: &Key<'_>, name: &str, value: i64) -> Result<u32, ConfigError> {
+    let rate = key.between(name, value, 0..=1_000_000)?;
+    Ok(u32::try_from(rate).expect("a million fits"))
 }
 
 fn plugins(key: &Key<'_>, paths: &Paths) -> Result<Plugins, ConfigError> {
@@ -242,6 +267,7 @@ fn execution(key: &Key<'_>) -> Result<Execution, ConfigError> {
         serialize: execution.serialize,
         max_concurrent: key.count("execution.max_concurrent", execution.max_concurrent)?,
         queue: key.whole("execution.queue", execution.queue, 0)?,
+        queue_per_caller: key.whole("execution.queue_per_caller", execution.queue_per_caller, 0)?,
         timeout: key.timeout("execution.timeout", execution.timeout)?,
         grace: key.seconds("execution.grace", execution.grace)?,
         drain: key.seconds("execution.drain", execution.drain)?,

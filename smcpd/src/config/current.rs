@@ -53,8 +53,6 @@ pub(crate) fn needs_restart(key: &str) -> bool {
             "http.host"
                 | "http.port"
                 | "http.allow_external"
-                | "http.max_connections"
-                | "http.header_timeout"
                 | "plugins.startup_wait"
                 | "log.format"
                 | "log.file"

@@ -34,12 +34,19 @@ pub(super) struct Http {
     pub(super) hosts: Vec<String>,
     pub(super) origins: Vec<String>,
     /// Bytes.
+    pub(super) header_limit: i64,
+    pub(super) header_count: i64,
     pub(super) body_limit: i64,
+    pub(super) body_memory: i64,
     /// Seconds, as every duration in this file.
     pub(super) header_timeout: Seconds,
     pub(super) body_timeout: Seconds,
+    pub(super) write_timeout: Seconds,
     pub(super) keep_alive: Seconds,
     pub(super) max_connections: i64,
+    pub(super) connections_per_peer: i64,
+    pub(super) rate: i64,
+    pub(super) loopback_rate: i64,
 }
 
 impl Default for Http {
@@ -50,11 +57,18 @@ impl Default for Http {
             allow_external: false,
             hosts: Vec::new(),
             origins: Vec::new(),
+            header_limit: 32 << 10,
+            header_count: 64,
             body_limit: 4 << 20,
+            body_memory: 256 << 20,
             header_timeout: Seconds(10.0),
             body_timeout: Seconds(60.0),
+            write_timeout: Seconds(60.0),
             keep_alive: Seconds(15.0),
             max_connections: 20_000,
+            connections_per_peer: 1_000,
+            rate: 2_000,
+            loopback_rate: 0,
         }
     }
 }
@@ -63,13 +77,15 @@ impl Default for Http {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Sessions {
     pub(super) max: i64,
+    pub(super) per_caller: i64,
     pub(super) idle: Seconds,
     pub(super) outbox: i64,
+    pub(super) backlog: i64,
 }
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { max: 10_000, idle: Seconds(1800.0), outbox: 256 }
+        Self { max: 10_000, per_caller: 5_000, idle: Seconds(1800.0), outbox: 256, backlog: 256 << 20 }
     }
 }
 
@@ -128,6 +144,7 @@ pub(super) struct Execution {
     pub(super) serialize: Serialization,
     pub(super) max_concurrent: i64,
     pub(super) queue: i64,
+    pub(super) queue_per_caller: i64,
     /// 0: no limit.
     pub(super) timeout: Seconds,
     pub(super) grace: Seconds,
@@ -142,6 +159,7 @@ impl Default for Execution {
             serialize: Serialization::Plugin,
             max_concurrent: 32,
             queue: 256,
+            queue_per_caller: 192,
             timeout: Seconds(300.0),
             grace: Seconds(5.0),
             drain: Seconds(20.0),

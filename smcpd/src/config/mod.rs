@@ -76,13 +76,27 @@ pub(crate) struct Http {
     pub(crate) hosts: Vec<String>,
     /// Accepted `Origin` values beyond those of the accepted hosts.
     pub(crate) origins: Vec<String>,
+    /// Bytes of a request's header.
+    pub(crate) header_limit: usize,
+    /// Fields of a request's header.
+    pub(crate) header_count: usize,
     pub(crate) body_limit: usize,
+    /// Bytes of the bodies of all requests that are read or answered at one time.
+    pub(crate) body_memory: usize,
     /// How long a client may take to send a request's header.
     pub(crate) header_timeout: Duration,
     /// How long a client may take to send a request's body.
     pub(crate) body_timeout: Duration,
+    /// How long a client may leave what it is sent unread.
+    pub(crate) write_timeout: Duration,
     pub(crate) keep_alive: Duration,
     pub(crate) max_connections: usize,
+    /// Of one address beyond loopback.
+    pub(crate) connections_per_peer: usize,
+    /// Requests a second of one caller from beyond loopback; 0 is no limit.
+    pub(crate) rate: u32,
+    /// The same for one that comes over loopback.
+    pub(crate) loopback_rate: u32,
     /// `/sse` opens with the catalog as one `notifications/tools/list` message.
     pub(crate) manifest: bool,
 }
@@ -90,10 +104,14 @@ pub(crate) struct Http {
 #[derive(Debug, Clone)]
 pub(crate) struct Sessions {
     pub(crate) max: usize,
+    /// Of one caller with a key.
+    pub(crate) per_caller: usize,
     /// A session without a stream or a request for that long is forgotten.
     pub(crate) idle: Duration,
     /// Messages that may wait for a client that reads slowly.
     pub(crate) outbox: usize,
+    /// Bytes of the messages that wait for all clients.
+    pub(crate) backlog: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -154,6 +172,8 @@ pub(crate) struct Execution {
     pub(crate) max_concurrent: NonZeroUsize,
     /// Calls that may wait in one lane.
     pub(crate) queue: usize,
+    /// Those of one caller among them.
+    pub(crate) queue_per_caller: usize,
     /// `None`: a call may take as long as it likes.
     pub(crate) timeout: Option<Duration>,
     /// Between asking a call's processes to end and killing them.

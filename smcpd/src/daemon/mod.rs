@@ -213,11 +213,11 @@ async fn daemon(
     let mut door = match listener {
         Some(listener) => {
             let front = transport::Front::new(Arc::clone(&service), current.clone(), listener.address());
-            let (http, shutdown) = (current.get().http.clone(), shutdown.clone());
+            let shutdown = shutdown.clone();
             let (http_pulse, heart) = pulse("http");
             pulses.push(http_pulse);
             tasks.spawn(async move {
-                listener.serve(Arc::new(front), &http, heart, shutdown).await;
+                listener.serve(Arc::new(front), heart, shutdown).await;
                 Ok(())
             })
         }

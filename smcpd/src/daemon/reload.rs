@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::flags::Flags;
 use crate::config::{Config, ConfigError, Current, Publisher, Reload, Sources};
 use crate::events::{Event, Field, Kind};
-use crate::executor::{Executor, Limits, WarmLimits};
+use crate::executor::{Executor, Limits, Queue, WarmLimits};
 use crate::letta::Letta;
 use crate::logging;
 use crate::notify;
@@ -26,7 +26,7 @@ pub(super) fn load(flags: &Flags) -> Result<Config, ConfigError> {
 pub(super) fn limits(config: &Config) -> Limits {
     Limits {
         max_concurrent: config.execution.max_concurrent,
-        queue: config.execution.queue,
+        queue: Queue { most: config.execution.queue, per_caller: config.execution.queue_per_caller },
         grace: config.execution.grace,
         warm: WarmLimits {
             spares: config.warm.spares,

@@ -38,9 +38,23 @@ pub(crate) struct LaneCounts {
     pub(crate) counts: Counts,
 }
 
+/// Calls that may wait in one lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Queue {
+    pub(crate) most: usize,
+    /// Of one caller, so that there is room for another.
+    pub(crate) per_caller: usize,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    Full { waiting: usize },
+    Full {
+        waiting: usize,
+    },
+    /// This caller has as many waiting as one may.
+    CallerFull {
+        waiting: usize,
+    },
     Closed,
 }
 
@@ -52,7 +66,7 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub(super) fn new(max_concurrent: NonZeroUsize, queue: usize) -> Self {
+    pub(super) fn new(max_concurrent: NonZeroUsize, queue: Queue) -> Self {
         Self { table: Mutex::new(Table::new(max_concurrent.get(), queue)), idle: Notify::new() }
     }
 
@@ -81,7 +95,7 @@ impl Lanes {
     }
 
     /// Lets in whoever has room under the new limits.
-    pub(super) fn set_limits(&self, max_concurrent: NonZeroUsize, queue: usize) {
+    pub(super) fn set_limits(&self, max_concurrent: NonZeroUsize, queue: Queue) {
         let mut table = self.lock();
         (table.max_concurrent, table.queue) = (max_concurrent.get(), queue);
         table.admit();
@@ -156,7 +170,7 @@ impl Future for Ticket {
 }
 
 /// The decisions, free of time and tasks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
     lanes: BTreeMap<Arc<str>, Lane>,
     /// Where every id is; `None` for one who waits.
@@ -164,7 +178,7 @@ struct Table {
     wake: HashMap<u64, oneshot::Sender<()>>,
     running: usize,
     max_concurrent: usize,
-    queue: usize,
+    queue: Queue,
     next: u64,
     /// The lane that was served last: the next one comes first.
     served: Option<Arc<str>>,
@@ -194,8 +208,18 @@ struct Waiting {
 }
 
 impl Table {
-    fn new(max_concurrent: usize, queue: usize) -> Self {
-        Self { max_concurrent, queue, ..Self::default() }
+    fn new(max_concurrent: usize, queue: Queue) -> Self {
+        Self {
+            lanes: BTreeMap::new(),
+            places: HashMap::new(),
+            wake: HashMap::new(),
+            running: 0,
+            max_concurrent,
+            queue,
+            next: 0,
+            served: None,
+            closed: false,
+        }
     }
 
     fn counts(&self) -> Counts {
@@ -210,8 +234,13 @@ impl Table {
         let lane = self.lanes.entry(Arc::clone(&admission.lane)).or_default();
         let waiting = Waiting { id: self.next, shared: admission.shared, slots: admission.slots.get() };
         let at_once = free && lane.waiting == 0 && lane.has_room(&waiting);
-        if !at_once && lane.waiting >= self.queue {
+        if !at_once && lane.waiting >= self.queue.most {
             return Err(Refused::Full { waiting: lane.waiting });
+        }
+        let of_caller = lane.turns.iter().find(|(caller, _)| *caller == admission.caller);
+        let of_caller = of_caller.map_or(0, |(_, queue)| queue.len());
+        if !at_once && of_caller >= self.queue.per_caller {
+            return Err(Refused::CallerFull { waiting: of_caller });
         }
         self.next += 1;
         lane.waiting += 1;
@@ -340,6 +369,10 @@ mod tests {
         }
     }
 
+    fn lanes(max_concurrent: usize, most: usize) -> Table {
+        Table::new(max_concurrent, Queue { most, per_caller: most })
+    }
+
     fn running(table: &Table) -> Vec<u64> {
         let mut ids: Vec<u64> = table
             .places
@@ -361,7 +394,7 @@ mod tests {
 
     #[test]
     fn writers_run_alone_readers_overlap_and_nobody_passes_a_waiting_writer() {
-        let mut table = Table::new(9, 9);
+        let mut table = lanes(9, 9);
         let lane = |shared| call("p", shared, 1, "a");
         assert_eq!(enter(&mut table, [lane(true), lane(true), lane(false), lane(true)]), [0, 1]);
         table.leave(0);
@@ -377,7 +410,7 @@ mod tests {
 
     #[test]
     fn lanes_do_not_wait_for_each_other_but_share_one_limit() {
-        let mut table = Table::new(2, 9);
+        let mut table = lanes(2, 9);
         let calls = ["a", "a", "b", "c", "c"].map(|lane| call(lane, false, 1, "x"));
         assert_eq!(enter(&mut table, calls), [0, 2]);
         table.leave(2);
@@ -391,14 +424,14 @@ mod tests {
 
     #[test]
     fn slots_bound_a_lane_whatever_its_calls_do() {
-        let mut table = Table::new(9, 9);
+        let mut table = lanes(9, 9);
         let calls = [true, false, false, true].map(|shared| call("a", shared, 3, "x"));
         assert_eq!(enter(&mut table, calls), [0, 1, 2]);
     }
 
     #[test]
     fn callers_take_turns() {
-        let mut table = Table::new(1, 99);
+        let mut table = lanes(1, 99);
         enter(&mut table, ["x", "x", "x", "x", "y", "z"].map(|caller| call("a", false, 1, caller)));
         let mut order = Vec::new();
         for _ in 0..6 {
@@ -413,13 +446,13 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_and_who_gives_up_makes_room() {
-        let mut table = Table::new(9, 2);
+        let mut table = lanes(9, 2);
         let one = || call("a", false, 1, "x");
         enter(&mut table, [one(), one(), one()]);
         assert_eq!(table.enter(one()), Err(Refused::Full { waiting: 2 }));
         table.leave(1);
         assert!(table.enter(one()).is_ok());
-        let mut closed = Table::new(1, 1);
+        let mut closed = lanes(1, 1);
         let runs = closed.enter(one()).unwrap();
         closed.admit();
         let waits = closed.enter(one()).unwrap();
@@ -430,9 +463,21 @@ mod tests {
         assert_eq!(running(&closed), [waits], "who came before has a turn");
     }
 
+    #[test]
+    fn one_caller_leaves_room_in_the_queue_for_another() {
+        let mut table = Table::new(9, Queue { most: 4, per_caller: 2 });
+        let of = |caller| call("a", false, 1, caller);
+        enter(&mut table, [of("x"), of("x"), of("x")]);
+        assert_eq!(table.enter(of("x")), Err(Refused::CallerFull { waiting: 2 }));
+        enter(&mut table, [of("y"), of("z")]);
+        assert_eq!(table.enter(of("y")), Err(Refused::Full { waiting: 4 }));
+        // Another lane has a queue of its own, and what runs does not wait.
+        table.enter(call("b", false, 1, "x")).unwrap();
+    }
+
     #[tokio::test]
     async fn a_dropped_ticket_or_turn_lets_the_next_one_in() {
-        let lanes = Arc::new(Lanes::new(NonZeroUsize::MIN, 9));
+        let lanes = Arc::new(Lanes::new(NonZeroUsize::MIN, Queue { most: 9, per_caller: 9 }));
         let first = lanes.enter(call("a", false, 1, "x")).unwrap().await;
         let given_up = lanes.enter(call("a", false, 1, "x")).unwrap();
         let third = lanes.enter(call("a", false, 1, "y")).unwrap();
@@ -446,7 +491,7 @@ mod tests {
 
     #[test]
     fn one_who_waits_knows_how_many_come_before() {
-        let mut table = Table::new(9, 9);
+        let mut table = lanes(9, 9);
         let callers = ["a", "a", "a", "b", "b", "c"];
         enter(&mut table, callers.map(|caller| call("x", false, 1, caller)));
         let ids: [u64; 6] = std::array::from_fn(|at| at as u64);

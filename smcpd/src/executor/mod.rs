@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use capture::Captured;
-pub(crate) use lanes::{Admission, Counts, LaneCounts};
+pub(crate) use lanes::{Admission, Counts, LaneCounts, Queue};
 use lanes::{Lanes, Refused};
 pub(crate) use live::{Live, Sign};
 use sandbox::Sandbox;
@@ -110,6 +110,8 @@ pub(crate) struct Outcome {
 pub(crate) enum RunError {
     #[error("{waiting} calls are already waiting")]
     QueueFull { waiting: usize },
+    #[error("{waiting} calls of this caller are already waiting")]
+    CallerQueueFull { waiting: usize },
     #[error("the daemon is stopping")]
     Stopping,
     #[error("cancelled while waiting for its turn")]
@@ -125,7 +127,7 @@ pub(crate) enum RunError {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) max_concurrent: NonZeroUsize,
-    pub(crate) queue: usize,
+    pub(crate) queue: Queue,
     pub(crate) grace: Duration,
     pub(crate) warm: WarmLimits,
 }
@@ -179,6 +181,7 @@ impl Executor {
     ) -> Result<Outcome, RunError> {
         let ticket = self.lanes.enter(admission).map_err(|refused| match refused {
             Refused::Full { waiting } => RunError::QueueFull { waiting },
+            Refused::CallerFull { waiting } => RunError::CallerQueueFull { waiting },
             Refused::Closed => RunError::Stopping,
         })?;
         tokio::pin!(ticket);

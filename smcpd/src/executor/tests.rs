@@ -7,7 +7,12 @@ const WARM: WarmLimits =
 
 fn executor() -> Executor {
     Executor::start(
-        Limits { max_concurrent: NonZeroUsize::MIN, queue: 1, grace: Duration::ZERO, warm: WARM },
+        Limits {
+            max_concurrent: NonZeroUsize::MIN,
+            queue: Queue { most: 1, per_caller: 1 },
+            grace: Duration::ZERO,
+            warm: WARM,
+        },
         crate::pulse::pulse("executor").1,
     )
     .unwrap()

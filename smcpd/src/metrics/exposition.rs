@@ -88,12 +88,20 @@ pub(crate) struct Finished<'a> {
 /// Why a request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
+    HeaderTooLarge,
+    HeaderTimeout,
     BodyTooLarge,
+    BodyTimeout,
+    BodyMemory,
+    TooManyConnections,
+    Rate,
     Host,
     Origin,
     KeyMissing,
     KeyWrong,
     TooManySessions,
+    SlowReader,
+    QueueFull,
     UnknownTool,
 }
 
@@ -122,24 +130,40 @@ pub(crate) struct Moment {
 }
 
 impl Reason {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 15] = [
+        Self::HeaderTooLarge,
+        Self::HeaderTimeout,
         Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::BodyMemory,
+        Self::TooManyConnections,
+        Self::Rate,
         Self::Host,
         Self::Origin,
         Self::KeyMissing,
         Self::KeyWrong,
         Self::TooManySessions,
+        Self::SlowReader,
+        Self::QueueFull,
         Self::UnknownTool,
     ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::HeaderTooLarge => "header_too_large",
+            Self::HeaderTimeout => "header_timeout",
             Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyMemory => "body_memory",
+            Self::TooManyConnections => "too_many_connections",
+            Self::Rate => "rate",
             Self::Host => "host",
             Self::Origin => "origin",
             Self::KeyMissing => "key_missing",
             Self::KeyWrong => "key_wrong",
             Self::TooManySessions => "too_many_sessions",
+            Self::SlowReader => "slow_reader",
+            Self::QueueFull => "queue_full",
             Self::UnknownTool => "unknown_tool",
         }
     }

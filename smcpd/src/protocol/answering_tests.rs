@@ -2,10 +2,18 @@
 
 use super::*;
 use crate::auth::{Caller, Grant};
+use crate::config::Current;
+use crate::limits::Exceeded;
+use crate::metrics::Metrics;
 use crate::protocol::Transport;
+use crate::protocol::backlog::Backlog;
+use crate::protocol::outbox::Outbox;
 
 fn session() -> Arc<Session> {
-    Arc::new(Session::new("0123".into(), Transport::Http, Grant::whole(Caller::Anonymous), 9))
+    let outbox = Outbox::new(9, false, Arc::new(Backlog::new(Current::of(&[]))));
+    let exceeded = Arc::new(Exceeded::new(Arc::new(Metrics::new())));
+    let grant = Grant::whole(Caller::Anonymous);
+    Arc::new(Session::new("0123".into(), Transport::Http, grant, outbox, exceeded))
 }
 
 fn open(session: &Arc<Session>) -> (Reader, mpsc::Sender<Bytes>) {

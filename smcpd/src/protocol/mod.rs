@@ -5,6 +5,7 @@
 
 mod answering;
 mod asking;
+mod backlog;
 mod calls;
 mod changes;
 mod client;
@@ -65,6 +66,7 @@ use said::Said;
 use sealed::Seal;
 pub(crate) use session::{Listening, Session, Transport};
 use sessions::Sessions;
+pub(crate) use sessions::TooManySessions;
 use tasks::Tasks;
 use updated::{Versions, Wanted};
 
@@ -73,9 +75,9 @@ use crate::catalog::{Catalog, CatalogHandle, Fields, List};
 use crate::config::Current;
 use crate::executor::{Executor, LaneCounts, WarmState};
 use crate::letta::Letta;
+use crate::limits::Exceeded;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
-use crate::throttle::Throttle;
 
 /// How often idle sessions are looked for.
 const SWEEP: std::time::Duration = std::time::Duration::from_secs(1);
@@ -132,6 +134,7 @@ pub(crate) struct Service {
     catalog: CatalogHandle,
     executor: Executor,
     sessions: Sessions,
+    exceeded: Arc<Exceeded>,
     current: Current,
     letta: Letta,
     metrics: Arc<Metrics>,
@@ -141,8 +144,6 @@ pub(crate) struct Service {
     calls: std::sync::atomic::AtomicU64,
     running: Running,
     said: Said,
-    /// How often it is said that the queue is full.
-    queue_full: Throttle,
     seal: Seal,
     outputs: Outputs,
     /// Calls that outlive their requests.
@@ -162,10 +163,12 @@ impl Service {
         metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Self {
+        let exceeded = Arc::new(Exceeded::new(Arc::clone(&metrics)));
         Self {
             catalog,
             executor,
-            sessions: Sessions::new(current.clone()),
+            sessions: Sessions::new(current.clone(), Arc::clone(&exceeded)),
+            exceeded,
             outputs: Outputs::new(&current.get().paths.cache),
             seal: Seal::new(current.clone()),
             current,
@@ -177,7 +180,6 @@ impl Service {
             calls: 0.into(),
             running: Running::default(),
             said: Said::default(),
-            queue_full: Throttle::new(1),
             long: Tasks::default(),
             wanted: Arc::default(),
             changes: broadcast::Sender::new(changes::BEHIND),
@@ -190,6 +192,11 @@ impl Service {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Where it is noted that somebody was over a limit.
+    pub(crate) fn exceeded(&self) -> &Exceeded {
+        &self.exceeded
     }
 
     /// What is known of Letta's agents.

@@ -4,12 +4,14 @@
 //! told again what only that one was told, and what was said while nobody read.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::backlog::Backlog;
 use super::resumption::{EventId, Log};
+use crate::limits::Limit;
 
 /// Bytes that may wait, beside the number of messages; one message may always wait.
 const MOST_BYTES: usize = 64 << 20;
@@ -21,6 +23,7 @@ const MOST_BYTES_AGAIN: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
+    backlog: Arc<Backlog>,
     changed: Notify,
     most: usize,
 }
@@ -43,11 +46,25 @@ struct Queue {
 
 /// The client reads too slowly, or is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) enum Full {
+    /// More waits for it than may.
+    Own,
+    /// More waits for all clients together, and much of it for this one.
+    Backlog,
+}
+
+impl Full {
+    pub(super) fn limit(self) -> Limit {
+        match self {
+            Self::Own => Limit::Outbox,
+            Self::Backlog => Limit::Backlog,
+        }
+    }
+}
 
 impl Outbox {
     /// With `is_read` it has its reader from the start.
-    pub(crate) fn new(most: usize, is_read: bool) -> Self {
+    pub(crate) fn new(most: usize, is_read: bool, backlog: Arc<Backlog>) -> Self {
         let queue = Queue {
             messages: VecDeque::new(),
             bytes: 0,
@@ -59,7 +76,7 @@ impl Outbox {
             again: VecDeque::new(),
             missed: VecDeque::new(),
         };
-        Self { queue: Mutex::new(queue), changed: Notify::new(), most }
+        Self { queue: Mutex::new(queue), backlog, changed: Notify::new(), most }
     }
 
     /// Says something to the reader; where there is none, to one that comes back.
@@ -81,8 +98,12 @@ impl Outbox {
         let full = queue.messages.len() >= self.most
             || (!queue.messages.is_empty() && queue.bytes + message.len() > MOST_BYTES);
         if full {
-            return Err(Full);
+            return Err(Full::Own);
         }
+        if !self.backlog.has_room(queue.bytes, message.len()) {
+            return Err(Full::Backlog);
+        }
+        self.backlog.add(message.len());
         queue.bytes += message.len();
         queue.messages.push_back(message);
         drop(queue);
@@ -111,7 +132,9 @@ impl Outbox {
         }
         queue.again = queue.log.after(seen.number);
         let missed = std::mem::take(&mut queue.missed);
-        queue.bytes += missed.iter().map(Bytes::len).sum::<usize>();
+        let bytes = missed.iter().map(Bytes::len).sum::<usize>();
+        self.backlog.add(bytes);
+        queue.bytes += bytes;
         queue.messages.extend(missed);
         let reader = queue.next_reader();
         drop(queue);
@@ -148,6 +171,7 @@ impl Outbox {
                 }
                 if let Some(message) = queue.messages.pop_front() {
                     queue.bytes -= message.len();
+                    self.backlog.take(message.len());
                     let number = if reader == 0 { 0 } else { queue.log.push(message.clone()) };
                     return Some((number, message));
                 }
@@ -175,6 +199,12 @@ impl Outbox {
     }
 }
 
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.backlog.take(self.lock().bytes);
+    }
+}
+
 impl Queue {
     fn next_reader(&mut self) -> u64 {
         self.readers += 1;
@@ -186,13 +216,36 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Current;
+
+    fn outbox(most: usize, is_read: bool) -> Outbox {
+        Outbox::new(most, is_read, Arc::new(Backlog::new(Current::of(&[]))))
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_all_is_bounded_and_whoever_has_least_is_served_longest() {
+        let backlog = Arc::new(Backlog::new(Current::of(&[("sessions.backlog", (1 << 20).into())])));
+        let greedy = Outbox::new(999, true, Arc::clone(&backlog));
+        let mut taken = 0;
+        while greedy.push(vec![b'x'; 1 << 14].into()).is_ok() {
+            taken += 1;
+        }
+        // Half of it: as much as is left for the others.
+        assert_eq!(taken, 32);
+        assert_eq!(greedy.push(vec![b'x'; 1 << 14].into()), Err(Full::Backlog));
+        let honest = Outbox::new(999, true, Arc::clone(&backlog));
+        honest.push(vec![b'x'; 1 << 18].into()).unwrap();
+        honest.next().await.unwrap();
+        drop(greedy);
+        assert_eq!(backlog.used(), 0);
+    }
 
     #[tokio::test]
     async fn messages_come_in_order_and_the_closed_outbox_is_read_to_its_end() {
-        let outbox = Outbox::new(2, true);
+        let outbox = outbox(2, true);
         outbox.push("a".into()).unwrap();
         outbox.push("b".into()).unwrap();
-        assert_eq!(outbox.push("c".into()), Err(Full));
+        assert_eq!(outbox.push("c".into()), Err(Full::Own));
         assert_eq!(outbox.next().await.unwrap(), "a");
         outbox.push("c".into()).unwrap();
         outbox.close();
@@ -204,14 +257,14 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_too_but_one_message_always_fits() {
-        let outbox = Outbox::new(9, true);
+        let outbox = outbox(9, true);
         outbox.push(vec![b'x'; MOST_BYTES + 1].into()).unwrap();
-        assert_eq!(outbox.push("y".into()), Err(Full));
+        assert_eq!(outbox.push("y".into()), Err(Full::Own));
     }
 
     #[tokio::test]
     async fn whoever_comes_back_is_told_what_the_one_before_was_and_what_nobody_heard() {
-        let outbox = Outbox::new(9, false);
+        let outbox = outbox(9, false);
         outbox.push("before".into()).unwrap();
         let seen = |number| EventId { stream: 3, number };
         assert_eq!(outbox.take_over(seen(0)), None);
@@ -242,11 +295,11 @@ mod tests {
 
     #[tokio::test]
     async fn who_still_waits_is_let_go_and_takes_nothing_from_its_successor() {
-        let outbox = std::sync::Arc::new(Outbox::new(9, false));
+        let outbox = Arc::new(outbox(9, false));
         let first = outbox.read_as(1).unwrap();
         let mut waiting = tokio::task::JoinSet::new();
         waiting.spawn({
-            let outbox = std::sync::Arc::clone(&outbox);
+            let outbox = Arc::clone(&outbox);
             async move { outbox.read(first).await }
         });
         tokio::task::yield_now().await;

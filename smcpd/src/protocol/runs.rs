@@ -16,7 +16,8 @@ use super::voice::Voice;
 use super::{Peer, Service};
 use crate::catalog::{self, CallContext, ErrorCode, Kind, Plugin, Progress, Tool, ToolOutput};
 use crate::events::{self, Field};
-use crate::executor::{Live, Sign, Spilled, Start};
+use crate::executor::{Live, RunError, Sign, Spilled, Start};
+use crate::limits::{Limit, Who};
 use crate::metrics::{self, Finished};
 
 impl Service {
@@ -108,7 +109,13 @@ impl Service {
                     output => (plugin.checked(command, output), spilled),
                 }
             }
-            Err(error) => (catalog::from_error(&error), None),
+            Err(error) => {
+                if let Some(limit) = over(&error) {
+                    self.exceeded
+                        .note(limit, || Who { caller: Some(context.caller.to_owned()), ..Who::default() });
+                }
+                (catalog::from_error(&error), None)
+            }
         })
     }
 
@@ -177,14 +184,6 @@ impl Unfinished<'_> {
             .maybe(Field::Trace, self.asked.traceparent.and_then(events::trace_of))
             .maybe(Field::Arguments, noted(self.asked.arguments))
             .write();
-        if error == Some(ErrorCode::QueueFull)
-            && let Some(dropped) = service.queue_full.pass(now)
-        {
-            events::Event::of(events::Kind::LimitHit)
-                .text(Field::Limit, "execution.queue")
-                .dropped(dropped)
-                .write();
-        }
     }
 }
 
@@ -277,6 +276,15 @@ async fn beside<T>(
         listeners.hear(sign).await;
     }
     (output, listeners.log.map_or(0, Speaker::finish))
+}
+
+/// The limit that kept a call from waiting.
+fn over(error: &RunError) -> Option<Limit> {
+    match error {
+        RunError::QueueFull { .. } => Some(Limit::Queue),
+        RunError::CallerQueueFull { .. } => Some(Limit::QueueOfCaller),
+        RunError::Stopping | RunError::CancelledWaiting | RunError::Spawn { .. } | RunError::Lost => None,
+    }
 }
 
 /// Anonymous callers take turns by session, since nothing else tells them apart.

@@ -16,7 +16,7 @@ use super::questions::Questions;
 use super::resumption::EventId;
 use super::revision::Revision;
 use crate::auth::{Caller, Grant};
-use crate::events::{Event, Field, Kind};
+use crate::limits::{Exceeded, Who};
 
 /// Requests of one session that may be in flight.
 const MOST_IN_FLIGHT: usize = 1_000;
@@ -51,6 +51,7 @@ pub(crate) struct Session {
     grant: Arc<Grant>,
     state: Mutex<State>,
     outbox: Outbox,
+    exceeded: Arc<Exceeded>,
     /// What we asked the client.
     questions: Arc<Questions>,
     closed: CancellationToken,
@@ -89,7 +90,13 @@ pub(crate) enum BeginError {
 }
 
 impl Session {
-    pub(crate) fn new(id: Arc<str>, transport: Transport, grant: Arc<Grant>, outbox: usize) -> Self {
+    pub(crate) fn new(
+        id: Arc<str>,
+        transport: Transport,
+        grant: Arc<Grant>,
+        outbox: Outbox,
+        exceeded: Arc<Exceeded>,
+    ) -> Self {
         // Its requests are cancelled with it, and it with what its client was let in with.
         let closed = grant.ended().child_token();
         Self {
@@ -111,7 +118,8 @@ impl Session {
                 client: Arc::default(),
                 subscribed: HashSet::new(),
             }),
-            outbox: Outbox::new(outbox, transport != Transport::Http),
+            outbox,
+            exceeded,
             questions: Arc::default(),
             closed,
         }
@@ -170,11 +178,12 @@ impl Session {
 
     /// Sends a message on the session's stream, if one is open. A client that does not read is let go.
     pub(crate) fn send(&self, message: Bytes) {
-        if self.outbox.push(message).is_err() {
-            Event::of(Kind::LimitHit)
-                .text(Field::Limit, "sessions.outbox")
-                .text(Field::Session, self.short_id())
-                .write_as("a client reads too slowly: its session is closed");
+        if let Err(full) = self.outbox.push(message) {
+            self.exceeded.note(full.limit(), || Who {
+                caller: Some(self.caller().to_string()),
+                session: Some(self.short_id()),
+                ..Who::default()
+            });
             self.close();
         }
     }

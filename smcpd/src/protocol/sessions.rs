@@ -5,32 +5,76 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use super::backlog::Backlog;
+use super::outbox::Outbox;
 use super::session::{Session, Transport};
-use crate::auth::Grant;
+use crate::auth::{Caller, Grant};
 use crate::config::Current;
 use crate::events::{Event, Field, Kind};
-use crate::throttle::Throttle;
+use crate::limits::{Exceeded, Limit, Who};
 
 /// Every open session.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    open: RwLock<HashMap<Arc<str>, Arc<Session>>>,
+    open: RwLock<Open>,
     count: AtomicUsize,
     current: Current,
-    /// How often it is said that there are too many.
-    refusals: Throttle,
+    exceeded: Arc<Exceeded>,
+    /// What waits for all clients together.
+    backlog: Arc<Backlog>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    by_id: HashMap<Arc<str>, Arc<Session>>,
+    /// How many each has who can be told from others.
+    by_caller: HashMap<Caller, usize>,
+}
+
+impl Open {
+    fn add(&mut self, session: &Arc<Session>) {
+        self.by_id.insert(Arc::clone(session.id()), Arc::clone(session));
+        if *session.caller() != Caller::Anonymous {
+            *self.by_caller.entry(session.caller().clone()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, session: &Session) -> bool {
+        if self.by_id.remove(session.id()).is_none() {
+            return false;
+        }
+        if let Some(count) = self.by_caller.get_mut(session.caller()) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_caller.remove(session.caller());
+            }
+        }
+        true
+    }
 }
 
 /// No more sessions can be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{most} sessions are open, which is the most (`sessions.max`)")]
-pub(crate) struct TooManySessions {
-    pub(crate) most: usize,
+pub(crate) enum TooManySessions {
+    #[error("{most} sessions are open, which is the most (`sessions.max`)")]
+    OfAll { most: usize },
+    #[error("this caller has {most} sessions open, which is the most (`sessions.per_caller`)")]
+    OfCaller { most: usize },
+}
+
+impl TooManySessions {
+    pub(crate) fn limit(self) -> Limit {
+        match self {
+            Self::OfAll { .. } => Limit::Sessions,
+            Self::OfCaller { .. } => Limit::SessionsOfCaller,
+        }
+    }
 }
 
 impl Sessions {
-    pub(crate) fn new(current: Current) -> Self {
-        Self { open: RwLock::default(), count: AtomicUsize::new(0), current, refusals: Throttle::new(1) }
+    pub(crate) fn new(current: Current, exceeded: Arc<Exceeded>) -> Self {
+        let backlog = Arc::new(Backlog::new(current.clone()));
+        Self { open: RwLock::default(), count: AtomicUsize::new(0), current, exceeded, backlog }
     }
 
     /// Opens a session with an id of 128 bits from the operating system.
@@ -41,19 +85,27 @@ impl Sessions {
     ) -> Result<Arc<Session>, TooManySessions> {
         let limits = &self.current.get().sessions;
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= limits.max {
+        let of_caller = open.by_caller.get(grant.caller()).copied().unwrap_or_default();
+        let refused = if open.by_id.len() >= limits.max {
+            Some(TooManySessions::OfAll { most: limits.max })
+        } else if of_caller >= limits.per_caller {
+            Some(TooManySessions::OfCaller { most: limits.per_caller })
+        } else {
+            None
+        };
+        if let Some(refused) = refused {
             drop(open);
-            if let Some(dropped) = self.refusals.pass(Instant::now()) {
-                Event::of(Kind::LimitHit).text(Field::Limit, "sessions.max").dropped(dropped).write();
-            }
-            return Err(TooManySessions { most: limits.max });
+            let who = || Who { caller: Some(grant.caller().to_string()), ..Who::default() };
+            self.exceeded.note(refused.limit(), who);
+            return Err(refused);
         }
         let mut random = [0u8; 16];
         getrandom::fill(&mut random).expect("the operating system gives randomness");
         let id: Arc<str> = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
-        let session = Arc::new(Session::new(Arc::clone(&id), transport, grant, limits.outbox));
-        open.insert(id, Arc::clone(&session));
-        self.count.store(open.len(), Ordering::Relaxed);
+        let outbox = Outbox::new(limits.outbox, transport != Transport::Http, Arc::clone(&self.backlog));
+        let session = Arc::new(Session::new(id, transport, grant, outbox, Arc::clone(&self.exceeded)));
+        open.add(&session);
+        self.count.store(open.by_id.len(), Ordering::Relaxed);
         drop(open);
         told(Kind::SessionOpened, &session);
         Ok(session)
@@ -62,7 +114,7 @@ impl Sessions {
     /// Finds a session of this caller, with the same reach; another one is as unknown as one that never was.
     pub(crate) fn find(&self, id: &str, transport: Transport, grant: &Grant) -> Option<Arc<Session>> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let session = open.get(id)?;
+        let session = open.by_id.get(id)?;
         let is_theirs = session.caller() == grant.caller() && session.grant().scope() == grant.scope();
         (session.transport() == transport && is_theirs && !session.closed().is_cancelled())
             .then(|| Arc::clone(session))
@@ -71,14 +123,14 @@ impl Sessions {
     pub(crate) fn close(&self, session: &Session) {
         session.close();
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if open.remove(session.id()).is_some() {
-            self.count.store(open.len(), Ordering::Relaxed);
+        if open.remove(session) {
+            self.count.store(open.by_id.len(), Ordering::Relaxed);
             told(Kind::SessionClosed, session);
         }
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Session>> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.open.read().unwrap_or_else(PoisonError::into_inner).by_id.values().cloned().collect()
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -111,14 +163,20 @@ mod tests {
     use super::super::jsonrpc::Id;
     use super::super::session::BeginError;
     use super::*;
-    use crate::auth::{Caller, Scope};
+    use crate::auth::Scope;
+    use crate::metrics::Metrics;
 
     fn anonymous() -> Arc<Grant> {
         Grant::whole(Caller::Anonymous)
     }
 
     fn open(max: i64, outbox: i64) -> Sessions {
-        Sessions::new(Current::of(&[("sessions.max", max.into()), ("sessions.outbox", outbox.into())]))
+        let changes = [("sessions.max", max.into()), ("sessions.outbox", outbox.into())];
+        limited(&changes)
+    }
+
+    fn limited(changes: &[(&'static str, toml::Value)]) -> Sessions {
+        Sessions::new(Current::of(changes), Arc::new(Exceeded::new(Arc::new(Metrics::new()))))
     }
 
     fn id(text: &str) -> Id {
@@ -144,6 +202,27 @@ mod tests {
         sessions.close(&one);
         assert!(sessions.find(one.id(), Transport::Http, &anonymous()).is_none());
         assert_eq!(sessions.count(), 1);
+    }
+
+    #[test]
+    fn one_caller_cannot_have_all_sessions() {
+        let sessions = limited(&[("sessions.max", 5.into()), ("sessions.per_caller", 2.into())]);
+        let open = |name: &str| sessions.open(Transport::Http, Grant::whole(Caller::Key(name.into())));
+        let first = open("a").unwrap();
+        open("a").unwrap();
+        assert_eq!(open("a").unwrap_err(), TooManySessions::OfCaller { most: 2 });
+        open("b").unwrap();
+        sessions.close(&first);
+        sessions.close(&first);
+        open("a").unwrap();
+        assert!(open("a").is_err());
+        // Those without a key are not one caller.
+        let nameless = || sessions.open(Transport::Http, anonymous());
+        nameless().unwrap();
+        nameless().unwrap();
+        assert_eq!(nameless().unwrap_err(), TooManySessions::OfAll { most: 5 });
+        sessions.all().iter().for_each(|session| sessions.close(session));
+        assert!(sessions.open.read().unwrap().by_caller.is_empty());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who passes: body limit, `Host`, `Origin`, key, in this order and on every route.
+//! Who passes: `Host`, `Origin`, key, in this order and on every route.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Ends, HEALTH, WELL_KNOWN, reply};
 use crate::auth::{AuthError, Grant};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::events::{Event, Field, Kind};
 use crate::metrics::Reason;
 use crate::throttle::Throttle;
@@ -31,7 +31,6 @@ pub(super) struct Gate {
 /// Why a request does not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refused {
-    TooLarge { limit: usize },
     Host(String),
     Origin(String),
     Key(AuthError),
@@ -40,7 +39,6 @@ pub(super) enum Refused {
 impl Refused {
     pub(super) fn reason(&self) -> Reason {
         match self {
-            Self::TooLarge { .. } => Reason::BodyTooLarge,
             Self::Host(_) => Reason::Host,
             Self::Origin(_) => Reason::Origin,
             Self::Key(AuthError::Missing) => Reason::KeyMissing,
@@ -53,7 +51,7 @@ impl Refused {
         match self {
             Self::Key(AuthError::Wrong | AuthError::Ended) => (Kind::KeyWrong, 0),
             Self::Key(AuthError::Missing) => (Kind::KeyMissing, 1),
-            Self::TooLarge { .. } | Self::Host(_) | Self::Origin(_) => (Kind::RequestRefused, 2),
+            Self::Host(_) | Self::Origin(_) => (Kind::RequestRefused, 2),
         }
     }
 }
@@ -88,7 +86,6 @@ impl IntoResponse for Refused {
             reply::json(StatusCode::FORBIDDEN, &json!({"error": error, "message": message}))
         };
         match self {
-            Self::TooLarge { limit } => reply::too_large(limit),
             Self::Host(host) => forbidden(
                 "host_not_allowed",
                 format!("Host `{host}` is not one this server answers to: add it to `http.hosts`"),
@@ -123,15 +120,13 @@ impl Gate {
         Arc::ptr_eq(&self.config, config)
     }
 
+    pub(super) fn http(&self) -> &config::Http {
+        &self.config.http
+    }
+
     /// Decides over a request from its head alone.
     pub(super) fn admit(&self, request: &Request) -> Result<Arc<Grant>, Refused> {
         let headers = request.headers();
-        let declared =
-            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let limit = self.config.http.body_limit;
-        if declared.is_some_and(|length: u64| length > limit as u64) {
-            return Err(Refused::TooLarge { limit });
-        }
         self.host(request)?;
         self.origin(headers)?;
         let path = request.uri().path();
@@ -229,7 +224,6 @@ mod tests {
         config.keys = keys;
         config.http.hosts = vec!["Tools.Example:8000".to_owned()];
         config.http.origins = vec!["https://App.example/".to_owned()];
-        config.http.body_limit = 100;
         Gate::new(Arc::new(config), SocketAddr::from(([192, 0, 2, 7], 1)))
     }
 
@@ -317,10 +311,8 @@ mod tests {
     }
 
     #[test]
-    fn the_body_limit_comes_first_and_health_alone_needs_no_key() {
+    fn health_alone_needs_no_key() {
         let gate = gate(Keys::new(["k".to_owned()], Policy::default()));
-        let long = request("/mcp", &[("host", "evil.example"), ("content-length", "101")]);
-        assert_eq!(caller(&gate, &long), Err(Refused::TooLarge { limit: 100 }));
         let keyless = |path| caller(&gate, &request(path, &[("host", "localhost")]));
         for path in
             ["/health", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"]

@@ -5,24 +5,28 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use super::connections::Place;
 use super::{Ends, Front};
-use crate::config;
+use crate::config::{self, Config};
+use crate::limits::{Limit, Who};
 use crate::pulse::Heart;
 use crate::shutdown::Shutdown;
+use crate::throttle::Throttle;
 
 /// How long a connection that has said nothing yet may take to say something once it is to end.
 const FIRST_WORDS: Duration = Duration::from_millis(500);
 /// A request's head may have so many bytes.
 const HEAD: usize = 64 << 10;
+/// How often the log hears that nobody can be accepted.
+const TOLD: Duration = Duration::from_secs(60);
 
 /// A bound address, not yet serving.
 #[derive(Debug)]
@@ -63,36 +67,38 @@ impl Listener {
 
     /// Serves until the door is closed and whoever came in has been answered, or until everything is to end. While
     /// the daemon drains, idle connections are closed and the routes refuse new work in words.
-    pub(crate) async fn serve(
-        self,
-        front: Arc<Front>,
-        http: &config::Http,
-        mut heart: Heart,
-        shutdown: Shutdown,
-    ) {
-        let slots = Arc::new(Semaphore::new(http.max_connections));
+    pub(crate) async fn serve(self, front: Arc<Front>, mut heart: Heart, shutdown: Shutdown) {
         let connections = TaskTracker::new();
+        let failures = Throttle::every(TOLD, 1);
         loop {
-            let (slot, accepted) = tokio::select! {
-                accepted = accept(&self.listener, &slots) => accepted,
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
                 () = heart.beat() => continue,
                 () = shutdown.closed() => break,
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let connection = connection(
-                        stream,
-                        peer,
-                        Arc::clone(&front),
-                        http.header_timeout,
-                        shutdown.clone(),
-                        slot,
-                    );
-                    connections.spawn(connection);
+                    let config = front.doors.current.get();
+                    let counted = &front.doors.connections;
+                    match counted.enter(peer.ip(), &config.http) {
+                        Ok(place) => {
+                            let (front, shutdown) = (Arc::clone(&front), shutdown.clone());
+                            connections.spawn(connection(stream, peer, front, config, shutdown, place));
+                        }
+                        Err(over) => {
+                            let who = || Who { peer: Some(peer.to_string()), ..Who::default() };
+                            front.doors.service.exceeded().note(over.limit, who);
+                            if let Some(telling) = counted.refuse(stream, &over) {
+                                connections.spawn(telling);
+                            }
+                        }
+                    }
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: give running requests time to return some.
-                    tracing::warn!(%error, "cannot accept a connection");
+                    if let Some(dropped) = failures.pass(Instant::now()) {
+                        tracing::warn!(%error, dropped, "cannot accept a connection");
+                    }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -108,30 +114,28 @@ impl Listener {
     }
 }
 
-/// Without a slot nobody is accepted: clients wait in the kernel's queue. Dropping the future loses nobody.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> (OwnedSemaphorePermit, io::Result<(TcpStream, SocketAddr)>) {
-    let slot = Arc::clone(slots).acquire_owned().await.expect("the semaphore is never closed");
-    (slot, listener.accept().await)
-}
-
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     front: Arc<Front>,
-    header_timeout: Duration,
+    config: Arc<Config>,
     shutdown: Shutdown,
-    _slot: OwnedSemaphorePermit,
+    _place: Place,
 ) {
+    let http = &config.http;
     // An answer in two small writes would otherwise wait for the client's delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
     }
+    // A client that does not read would else keep its answer, and its connection, as long as it likes.
+    let milliseconds = u32::try_from(http.write_timeout.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(&stream, milliseconds) {
+        tracing::debug!(%peer, %error, "cannot set TCP_USER_TIMEOUT");
+    }
     // Unknown only where the connection is broken already.
     let local = stream.local_addr().unwrap_or(peer);
     let heard = AtomicBool::new(false);
+    let ended = Arc::clone(&front);
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         heard.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
@@ -141,7 +145,7 @@ async fn connection(
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
+        .header_read_timeout(http.header_timeout)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -163,6 +167,7 @@ async fn connection(
         tokio::select! {
             result = connection.as_mut() => {
                 if let Err(error) = result {
+                    note(&ended, &error, peer, heard.load(Ordering::Relaxed));
                     tracing::debug!(%peer, %error, "a connection ended badly");
                 }
                 return;
@@ -174,4 +179,17 @@ async fn connection(
             () = shutdown.ending() => return,
         }
     }
+}
+
+/// Notes what hyper answered by itself, or closed without an answer. A connection that was used and is idle has done
+/// nothing wrong.
+fn note(front: &Front, error: &hyper::Error, peer: SocketAddr, was_used: bool) {
+    let limit = if error.is_parse_too_large() {
+        Limit::HeaderSize
+    } else if error.is_timeout() && !was_used {
+        Limit::HeaderTime
+    } else {
+        return;
+    };
+    front.doors.service.exceeded().note(limit, || Who { peer: Some(peer.to_string()), ..Who::default() });
 }

@@ -9,9 +9,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Doors, agent, events, is_json, reply};
+use super::{Doors, Ends, agent, body, events, is_json, reply, too_many_sessions};
 use crate::auth::Grant;
-use crate::metrics::Reason;
 use crate::protocol::jsonrpc::{self, Frame, INVALID_REQUEST, Message, RpcError, SESSION_NOT_FOUND};
 use crate::protocol::{Peer, Related, Revision, Service, Session, Transport};
 
@@ -54,10 +53,7 @@ pub(super) async fn stream(
     }
     let session = match doors.service.sessions().open(Transport::Sse, grant) {
         Ok(session) => session,
-        Err(error) => {
-            doors.service.metrics().refused(Reason::TooManySessions);
-            return reply::unavailable(&error.to_string());
-        }
+        Err(error) => return too_many_sessions(error),
     };
     let manifest = match query.manifest.as_deref() {
         Some("true" | "1") => true,
@@ -101,11 +97,12 @@ pub(super) async fn post(
             None => return unknown_session(),
         },
     };
-    let body = match reply::body(request.into_body(), &doors.current.get().http).await {
+    let ends = request.extensions().get::<Ends>().copied();
+    let body = match body::read(&doors, request.into_body(), ends).await {
         Ok(body) => body,
         Err(response) => return response,
     };
-    let frame = match jsonrpc::parse(&body) {
+    let frame = match jsonrpc::parse(&body.bytes) {
         Ok(frame) => frame,
         Err(refusal) => return reply::bytes(StatusCode::BAD_REQUEST, refusal.to_bytes()),
     };

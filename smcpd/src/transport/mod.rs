@@ -1,22 +1,27 @@
 //! The doors that agents come through: HTTP (Streamable HTTP, HTTP+SSE, direct mode, health) and stdio.
 //!
-//! `listener` accepts connections and knows hyper; `gate` decides who passes; the rest are the routes. A route
-//! reads a frame, says who sent it, and hands it to the protocol.
+//! `listener` accepts connections and knows hyper, `connections` counts them; `gate` decides who passes, `rates` how
+//! often, `limits` says what was too much, `body` reads; the rest are the routes. A route reads a frame, says who sent it,
+//! and hands it to the protocol.
 
 mod alone;
 mod answer;
+mod body;
+mod connections;
 mod events;
 mod gate;
 mod headers;
+mod limits;
 mod listener;
 mod messages;
+mod rates;
 mod reply;
 mod stdio;
 mod streamable;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -32,10 +37,15 @@ use tower::ServiceExt;
 pub(crate) use listener::{Listener, ServeError};
 pub(crate) use stdio::serve as serve_stdio;
 
-use crate::auth::{AuthError, Grant};
-use crate::config::Current;
-use crate::protocol::Service;
+use crate::auth::{AuthError, Caller, Grant};
+use crate::config::{self, Current};
+use crate::limits::{Limit, Who};
+use crate::protocol::{Service, TooManySessions};
+use body::Bodies;
+use connections::Connections;
 use gate::{Gate, Refusals, Refused};
+use limits::Over;
+use rates::{Payer, Rates};
 
 /// Nothing is there, and whoever asks without a key is to hear so: a client that was refused looks here for a server that
 /// would give it one, and takes another refusal for a broken one.
@@ -59,6 +69,9 @@ struct Doors {
     gate: Mutex<Arc<Gate>>,
     address: SocketAddr,
     refusals: Refusals,
+    connections: Arc<Connections>,
+    rates: Rates,
+    bodies: Bodies,
 }
 
 impl Doors {
@@ -103,18 +116,35 @@ pub(crate) struct Front {
 impl Front {
     pub(crate) fn new(service: Arc<Service>, current: Current, address: SocketAddr) -> Self {
         let gate = Mutex::new(Arc::new(Gate::new(current.get(), address)));
-        let doors = Arc::new(Doors { service, current, gate, address, refusals: Refusals::default() });
+        let doors = Arc::new(Doors {
+            service,
+            current,
+            gate,
+            address,
+            refusals: Refusals::default(),
+            connections: Arc::new(Connections::new()),
+            rates: Rates::new(Instant::now()),
+            bodies: Bodies::default(),
+        });
         let add = |router: Router<_>, (path, methods)| router.route(path, methods);
         let router = routes().into_iter().fold(Router::new(), add).fallback(nothing_here);
         Self { router: router.with_state(Arc::clone(&doors)), doors }
     }
 
-    /// In this order: body limit, Host, Origin, key; then the route, with the caller.
+    /// In this order: the limits of its head, Host, Origin, key, how often this caller asks; then the route, with the
+    /// caller.
     ///
     /// Not a layer of the router: one would box each request and each answer once more.
     async fn answer(&self, mut request: Request) -> Response {
-        match self.doors.gate().admit(&request) {
+        let gate = self.doors.gate();
+        if let Err(over) = limits::head(&request, gate.http()) {
+            return self.refuse(over, &request, None);
+        }
+        match gate.admit(&request) {
             Ok(grant) => {
+                if let Err(over) = self.pay(grant.caller(), &request, gate.http()) {
+                    return self.refuse(over, &request, Some(grant.caller()));
+                }
                 if ![HEALTH, METRICS].contains(&request.uri().path()) {
                     self.doors.service.until_ready().await;
                 }
@@ -149,6 +179,32 @@ fn while_granted(grant: &Grant, response: Response) -> Response {
     response.map(|body| Body::from_stream(body.into_data_stream().take_until(ended)))
 }
 
+impl Front {
+    /// Whoever comes over loopback shares its address with every program of this host, or is a proxy.
+    fn pay(&self, caller: &Caller, request: &Request, http: &config::Http) -> Result<(), Over> {
+        let Some(ends) = request.extensions().get::<Ends>() else { return Ok(()) };
+        let peer = ends.peer.ip().to_canonical();
+        let (rate, limit) = match peer.is_loopback() {
+            true => (http.loopback_rate, Limit::LoopbackRate),
+            false => (http.rate, Limit::Rate),
+        };
+        if rate == 0 {
+            return Ok(());
+        }
+        self.doors
+            .rates
+            .take(Payer::of(caller, peer), rate, Instant::now())
+            .map_err(|wait| Over::new(limit, format!("at most {rate} requests a second")).again_after(wait))
+    }
+
+    fn refuse(&self, over: Over, request: &Request, caller: Option<&Caller>) -> Response {
+        let peer = request.extensions().get::<Ends>().map(|ends| ends.peer.to_string());
+        let who = || Who { peer, caller: caller.map(ToString::to_string), session: None };
+        self.doors.service.exceeded().note(over.limit, who);
+        over.into_response()
+    }
+}
+
 async fn health(State(doors): State<Arc<Doors>>) -> Response {
     let health = doors.service.health();
     let status = if health.status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -180,6 +236,11 @@ async fn nothing_here(method: Method) -> Response {
         "message": format!("nothing answers {method} here: the routes are `/mcp`, `/sse`, `/messages/`, `/health` and `/metrics`"),
     });
     reply::json(StatusCode::NOT_FOUND, &body)
+}
+
+fn too_many_sessions(error: TooManySessions) -> Response {
+    // Where it was refused, it was noted.
+    Over::told(error.limit(), error.to_string()).again_after(Duration::from_secs(5)).into_response()
 }
 
 /// The value of a header, where there is exactly one and it is text.

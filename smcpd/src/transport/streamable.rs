@@ -11,9 +11,8 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::answer::{Answer, accepts, answer};
-use super::{Doors, SESSION, VERSION, agent, alone, events, is_json, reply, text};
+use super::{Doors, SESSION, VERSION, agent, alone, body, events, is_json, reply, text, too_many_sessions};
 use crate::auth::Grant;
-use crate::metrics::Reason;
 use crate::protocol::jsonrpc::{self, Frame, INVALID_REQUEST, Message, Refusal, RpcError, SESSION_NOT_FOUND};
 use crate::protocol::{
     Claim, EventId, Listening, Peer, Related, Revision, Session, Transport, unsupported_version,
@@ -48,7 +47,7 @@ fn unsupported(headers: &HeaderMap) -> Response {
 }
 
 async fn post(doors: &Doors, grant: Arc<Grant>, claim: Option<Claim>, request: Request) -> Response {
-    let (Parts { headers, .. }, body) = request.into_parts();
+    let (Parts { headers, extensions, .. }, body) = request.into_parts();
     if !is_json(&headers) {
         return reply::wrong_content_type();
     }
@@ -64,11 +63,11 @@ async fn post(doors: &Doors, grant: Arc<Grant>, claim: Option<Claim>, request: R
         return reply::unavailable("the daemon is stopping");
     }
     let agent = agent(&grant, &headers);
-    let body = match reply::body(body, &doors.current.get().http).await {
+    let body = match body::read(doors, body, extensions.get().copied()).await {
         Ok(body) => body,
         Err(response) => return response,
     };
-    let frame = match jsonrpc::parse(&body) {
+    let frame = match jsonrpc::parse(&body.bytes) {
         Ok(frame) => frame,
         Err(refusal) => return refused(claim, &refusal),
     };
@@ -161,10 +160,7 @@ fn has_requests(frame: &Frame) -> bool {
 async fn initialize(doors: &Doors, grant: Arc<Grant>, agent: Option<String>, frame: Frame) -> Response {
     let session = match doors.service.sessions().open(Transport::Http, Arc::clone(&grant)) {
         Ok(session) => session,
-        Err(error) => {
-            doors.service.metrics().refused(Reason::TooManySessions);
-            return reply::unavailable(&error.to_string());
-        }
+        Err(error) => return too_many_sessions(error),
     };
     let peer = Peer::of(Arc::clone(&session), grant, agent, Related::Nowhere);
     let answer = doors.service.handle(&peer, frame).await.unwrap_or_default();
