@@ -11,6 +11,7 @@ mod dialogue;
 mod discovery;
 mod doors;
 mod errors;
+mod hijacking;
 mod hostile_plugins;
 mod keys;
 mod layers;
