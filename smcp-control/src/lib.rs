@@ -29,7 +29,7 @@ pub use records::{
 };
 pub use state::{
     Activity, CallInfo, Described, LaneInfo, PluginCounts, PluginDetail, PluginInfo, PluginState, Problem,
-    Sandbox, SessionInfo, Status, ToolActivity, ToolInfo, Variable, Warm,
+    Sandbox, SessionInfo, Status, Tls, ToolActivity, ToolInfo, Variable, Warm,
 };
 pub use wire::{FRAME, WireError, read, write};
 

@@ -15,6 +15,9 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// Where HTTP is served.
     pub address: Option<String>,
+    /// The port's certificate; absent: it speaks plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     pub plugins_directory: String,
     /// Plugins may be linked from below these alone; empty: from anywhere.
     #[serde(default)]
@@ -35,6 +38,17 @@ pub struct Status {
     pub calls_waiting: usize,
     pub calls_ok: u64,
     pub calls_failed: u64,
+}
+
+/// What the port speaks TLS with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// The names and addresses that the certificate is for.
+    pub names: Vec<String>,
+    /// Until when it is good (RFC 3339).
+    pub not_after: String,
+    /// Whether clients show one too: `none`, `optional` or `required`.
+    pub client_certificates: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

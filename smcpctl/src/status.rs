@@ -1,7 +1,7 @@
 //! What the daemon is and does: `status`, `health`, `sessions`, `calls`, `cancel`, `version`.
 
 use serde_json::json;
-use smcp_control::{Client, PluginCounts, Reply, Request};
+use smcp_control::{Client, PluginCounts, Reply, Request, Tls};
 
 use crate::daemon::{Daemon, unexpected};
 use crate::exit::{Exit, Failure};
@@ -30,7 +30,7 @@ pub(crate) async fn status(daemon: &mut Daemon) -> Result<Exit, Failure> {
     let rows = [
         row("status", format!("{}, up {up}, pid {}, uid {}", status.status, status.pid, status.uid)),
         row("version", status.version),
-        row("address", status.address.unwrap_or_else(|| "none".to_owned())),
+        row("address", address(status.address, status.tls.as_ref())),
         row("plugins", format!("{described} described, {pending} pending, {failed} failed")),
         row("directory", status.plugins_directory),
         row("tools", status.tools.to_string()),
@@ -45,6 +45,16 @@ pub(crate) async fn status(daemon: &mut Daemon) -> Result<Exit, Failure> {
     ];
     print_rows(&["WHAT", "VALUE"], &rows)?;
     Ok(Exit::Ok)
+}
+
+fn address(address: Option<String>, tls: Option<&Tls>) -> String {
+    let Some(address) = address else { return "none".to_owned() };
+    let Some(tls) = tls else { return address };
+    let clients = match tls.client_certificates.as_str() {
+        "none" => String::new(),
+        asked => format!(", client certificates {asked}"),
+    };
+    format!("https://{address}, certificate until {}{clients}", tls.not_after)
 }
 
 pub(crate) async fn health(daemon: &mut Daemon) -> Result<Exit, Failure> {

@@ -39,6 +39,9 @@ pub(crate) enum Kind {
     LettaFetched,
     LettaFailed,
     LettaRefused,
+    CertificateLoaded,
+    CertificateRefused,
+    HandshakeFailed,
 }
 
 /// The journal's priorities that are in use.
@@ -121,7 +124,7 @@ use Priority::{Debug as Quiet, Error, Info, Notice, Warning};
 
 /// Every kind, in the order of [`Kind`].
 #[rustfmt::skip]
-pub(crate) static ENTRIES: [Entry; 30] = [
+pub(crate) static ENTRIES: [Entry; 33] = [
     entry(Kind::Starting, "starting", "d4fec5f0a0e045f299925ca2587a9176", Info, "starting", &[Field::Version]),
     entry(Kind::Ready, "ready", "54839fd6b37946f48db2f5229304dceb", Info, "ready", &[Field::Version, Field::Address, Field::DurationUs]),
     entry(Kind::Stopping, "stopping", "a72f80b42bc742ebb74bcc2656b5144e", Info, "stopping", &[]),
@@ -152,6 +155,9 @@ pub(crate) static ENTRIES: [Entry; 30] = [
     entry(Kind::LettaFetched, "letta-fetched", "0b1dcf0ad08149a7b753c9fd87a3259c", Info, "Letta's variables are here", &[Field::Agent]),
     entry(Kind::LettaFailed, "letta-failed", "5780283051a447a6af3cd030c95fdb86", Warning, "Letta's variables cannot be fetched", &[Field::Agent, Field::Reason]),
     entry(Kind::LettaRefused, "letta-refused", "5641fbd70efb4b4f982fdac791631c74", Warning, "some of Letta's variables are not passed on", &[Field::Agent, Field::Reason]),
+    entry(Kind::CertificateLoaded, "certificate-loaded", "d3a7d727ef3ef4f3a55756998561708d", Info, "the port has a new certificate", &[]),
+    entry(Kind::CertificateRefused, "certificate-refused", "7508fd1b5fc9104e574563ca59c4e123", Warning, "the new certificate is not used, and the old one stays", &[Field::Reason]),
+    entry(Kind::HandshakeFailed, "handshake-failed", "4ef931ef66dc0ed4a0f1f0ef6368aba5", Notice, "a connection did not come to speak TLS", REFUSED),
 ];
 
 /// Events carry this target, which tells them from records that only look like one.

@@ -11,7 +11,7 @@
 //! | 3 | `protocol` |
 //! | 2 | `catalog` |
 //! | 1 | `executor` |
-//! | 0 | `activation`, `audit`, `auth`, `config`, `events`, `journal`, `letta`, `limits`, `logging`, `metrics`, `notify`, `paths`, `pulse`, `recent`, `shutdown`, `throttle` |
+//! | 0 | `activation`, `audit`, `auth`, `config`, `events`, `journal`, `letta`, `limits`, `logging`, `metrics`, `notify`, `paths`, `pulse`, `recent`, `shutdown`, `throttle`, `tls` |
 //!
 //! A test reads the sources and holds that order.
 
@@ -39,6 +39,7 @@ mod pulse;
 mod recent;
 mod shutdown;
 mod throttle;
+mod tls;
 mod transport;
 
 pub use daemon::main;

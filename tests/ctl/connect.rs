@@ -134,3 +134,39 @@ fn every_client_is_in_its_document() {
         assert!(document.contains(&format!("`smcpctl connect {client}")), "{client}");
     }
 }
+
+#[test]
+fn of_a_port_that_speaks_tls_status_connect_and_doctor_say_so() {
+    let setup = smcpd();
+    let [certificate, key] = ["tls.crt", "tls.key"].map(|name| setup.path().join(name));
+    let names = ["tools.example.org".to_owned()];
+    let mut params = rcgen::CertificateParams::new(names).unwrap();
+    params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+    let own = rcgen::KeyPair::generate().unwrap();
+    fs::write(&certificate, params.self_signed(&own).unwrap().pem()).unwrap();
+    fs::write(&key, own.serialize_pem()).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let text = format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n[plugins]\nstartup_wait = 30\n");
+    let daemon = setup.config(&text).start();
+    let status = Command::new(env!("CARGO_BIN_EXE_smcpctl"))
+        .arg("--socket")
+        .arg(socket(&daemon))
+        .arg("status")
+        .output()
+        .unwrap();
+    let expected = format!("https://{}, certificate until 2001-01-01T00:00:00Z", daemon.address());
+    assert!(said(&status).contains(&expected), "{}", said(&status));
+    let offered = said(&connect(&daemon, &["cursor"]));
+    let url = format!("https://tools.example.org:{}/mcp", daemon.address().port());
+    assert!(offered.contains(&url) && offered.contains("`http.hosts` has it"), "{offered}");
+    let doctor = Command::new(env!("CARGO_BIN_EXE_smcpctl"))
+        .arg("--socket")
+        .arg(socket(&daemon))
+        .args(["doctor", "--json"])
+        .output()
+        .unwrap();
+    for code in ["\"certificate-expired\"", "\"certificate-name\""] {
+        assert!(said(&doctor).contains(code), "{}", said(&doctor));
+    }
+}

@@ -8,7 +8,7 @@ use smcp_test_support::{Setup, root, until};
 use crate::smcpd;
 
 /// The daemon behind a program that opens sockets for it.
-fn activated(sockets: &str) -> Setup {
+pub(crate) fn activated(sockets: &str) -> Setup {
     let plain = smcpd();
     let program = plain.command().get_program().to_str().unwrap().to_owned();
     let setup = Setup::new(root().join("tests/daemon/activate.py").to_str().unwrap());

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use smcp_test_support::root;
 
-const RANKS: [(&str, u32); 24] = [
+const RANKS: [(&str, u32); 25] = [
     ("daemon", 5),
     ("bench", 5),
     ("transport", 4),
@@ -28,6 +28,7 @@ const RANKS: [(&str, u32); 24] = [
     ("letta", 0),
     ("limits", 0),
     ("throttle", 0),
+    ("tls", 0),
     ("shutdown", 0),
     ("main", 6),
 ];

@@ -36,6 +36,7 @@ mod stdio;
 mod stopping;
 mod streamable;
 mod tasks;
+mod tls;
 mod warm;
 
 use smcp_test_support::Setup;

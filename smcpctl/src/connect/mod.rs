@@ -6,10 +6,11 @@
 mod clients;
 mod write;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use smcp_control::Tls;
 
 use crate::cli::{Client, Connect, Transport};
 use crate::daemon::Daemon;
@@ -151,11 +152,41 @@ async fn own_url(socket: Option<PathBuf>, notes: &mut Vec<String>) -> Result<Str
     let Some(address) = address else {
         return Err(Failure::new(Exit::Failed, "the daemon serves no HTTP").hint(hint));
     };
+    if let Some(tls) = &status.tls {
+        return Ok(secure_url(address, tls, notes));
+    }
     if !address.ip().is_unspecified() {
         return Ok(format!("http://{address}"));
     }
     notes.push("the daemon listens on every address; this is the one of this host itself".to_owned());
     Ok(format!("http://127.0.0.1:{}", address.port()))
+}
+
+/// A client connects by a name that is in the certificate, or not at all.
+fn secure_url(address: SocketAddr, tls: &Tls, notes: &mut Vec<String>) -> String {
+    if tls.client_certificates == "required" {
+        notes
+            .push("the daemon asks for a client certificate: give the client one, in its own way".to_owned());
+    }
+    let own = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
+    if tls.names.iter().any(|name| name.parse() == Ok(own)) {
+        return format!("https://{}", SocketAddr::new(own, address.port()));
+    }
+    let name = tls.names.iter().find(|name| !name.contains('*') && name.parse::<IpAddr>().is_err());
+    match name {
+        Some(name) => {
+            notes.push(format!(
+                "the certificate is for `{name}`: see that it leads here, and that `http.hosts` has it"
+            ));
+            format!("https://{name}:{}", address.port())
+        }
+        None => {
+            notes.push(
+                "the certificate does not name this address: name one that it is for with --url".to_owned(),
+            );
+            format!("https://{}", SocketAddr::new(own, address.port()))
+        }
+    }
 }
 
 /// A URL that can stand in a file and in a shell's command without a surprise.
@@ -268,6 +299,25 @@ mod tests {
         }
         assert_eq!(with_path("http://a:1", "/mcp"), "http://a:1/mcp");
         assert_eq!(with_path("http://a:1/x/mcp", "/mcp"), "http://a:1/x/mcp");
+    }
+
+    #[test]
+    fn over_tls_a_name_of_the_certificate_is_taken() {
+        for (address, names, url, noted) in [
+            ("127.0.0.1:8443", &["127.0.0.1", "a.example"][..], "https://127.0.0.1:8443", 0),
+            ("0.0.0.0:8443", &["127.0.0.1"], "https://127.0.0.1:8443", 0),
+            ("[::1]:8443", &["*.example", "a.example"], "https://a.example:8443", 1),
+            ("127.0.0.1:8443", &["192.0.2.1"], "https://127.0.0.1:8443", 1),
+        ] {
+            let tls = Tls {
+                names: names.iter().map(|name| (*name).to_owned()).collect(),
+                not_after: String::new(),
+                client_certificates: "none".to_owned(),
+            };
+            let mut notes = Vec::new();
+            assert_eq!(secure_url(address.parse().unwrap(), &tls, &mut notes), url);
+            assert_eq!(notes.len(), noted, "{notes:?}");
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) enum Caller {
     Anonymous,
     /// The holder of a key, by the key's name.
     Key(Arc<str>),
+    /// The holder of a certificate that is trusted, by the name in it.
+    Certificate(Arc<str>),
     /// The process at the other end of our standard input.
     Stdio,
     /// A local user at the control socket.
@@ -22,6 +24,8 @@ impl std::fmt::Display for Caller {
         match self {
             Self::Anonymous => formatter.write_str("anonymous"),
             Self::Key(name) => formatter.write_str(name),
+            // No name in a certificate can look like another kind of caller.
+            Self::Certificate(name) => write!(formatter, "cert:{name}"),
             Self::Stdio => formatter.write_str("stdio"),
             Self::User(uid) => write!(formatter, "uid {uid}"),
         }
@@ -38,7 +42,6 @@ pub(crate) enum Scope {
 
 impl Scope {
     /// The tools of these profiles, and of no other.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no door gives profiles yet"))]
     pub(crate) fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
         names.sort();

@@ -15,6 +15,8 @@ use super::grant::{Caller, Grant};
 pub(crate) struct Policy {
     /// A client on a loopback address needs none (`MCP_AUTH_ALLOW_LOOPBACK`).
     pub(crate) allow_loopback: bool,
+    /// There are other ways to say who one is, and so a need to, where there is no key.
+    pub(crate) required: bool,
 }
 
 /// The configured keys. Empty means that no request needs one.
@@ -115,7 +117,7 @@ impl Keys {
         api_key: &[&str],
         from_loopback: bool,
     ) -> Result<Arc<Grant>, AuthError> {
-        if self.is_empty() {
+        if self.is_empty() && !self.policy.required {
             return Ok(self.anonymous());
         }
         let bearer = authorization.iter().filter_map(|header| bearer(header));
@@ -159,7 +161,7 @@ mod tests {
     use super::*;
 
     fn keys(allow_loopback: bool) -> Keys {
-        Keys::new(["one".to_owned(), "two".to_owned()], Policy { allow_loopback })
+        Keys::new(["one".to_owned(), "two".to_owned()], Policy { allow_loopback, required: false })
     }
 
     fn admit(

@@ -6,7 +6,5 @@
 mod grant;
 mod keys;
 
-#[cfg(test)]
-pub(crate) use grant::Scope;
-pub(crate) use grant::{Caller, Grant};
+pub(crate) use grant::{Caller, Grant, Scope};
 pub(crate) use keys::{AuthError, Keys, Policy};

@@ -13,7 +13,7 @@ use super::file::Seconds;
 use super::layers::{Layers, Origin};
 use super::{
     Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools, Warm,
-    letta, sandbox, state_key,
+    letta, sandbox, state_key, tls,
 };
 use crate::auth::{Keys, Policy};
 use crate::paths::Paths;
@@ -29,14 +29,16 @@ pub(super) fn check(
     let key = Key { layers: &layers };
     let file = &layers.file;
     let credentials = credentials::read(environment("CREDENTIALS_DIRECTORY"))?;
-    let keys = keys(&key, environment, &credentials)?;
     let mut plugin = plugin(&key)?;
     let mut effective = effective(&layers, &paths);
+    let tls = tls::check(&key, &credentials, &mut effective)?;
+    let shows_certificates = tls.as_ref().is_some_and(|tls| tls.clients.is_some());
+    let keys = keys(&key, environment, &credentials, shows_certificates)?;
     let letta = letta::check(&key, environment, &credentials, &mut effective)?;
     let state_keys = state_key::check(&key, &credentials, &mut effective)?;
     hand_over(credentials, &mut plugin, &mut effective);
     Ok(Config {
-        http: http(&key, &keys)?,
+        http: http(&key, !keys.is_empty() || shows_certificates)?,
         sessions: Sessions {
             max: key.count("sessions.max", file.sessions.max)?.get(),
             per_caller: key.count("sessions.per_caller", file.sessions.per_caller)?.get(),
@@ -58,6 +60,7 @@ pub(super) fn check(
         keys,
         auth_disabled: file.auth.disabled && !file.auth.required,
         state_keys,
+        tls,
         log: Log {
             level: level(&key)?,
             format: file.log.format,
@@ -131,7 +134,7 @@ impl Key<'_> {
     }
 }
 
-fn http(key: &Key<'_>, keys: &Keys) -> Result<Http, ConfigError> {
+fn http(key: &Key<'_>, is_guarded: bool) -> Result<Http, ConfigError> {
     let file = &key.layers.file;
     let http = &file.http;
     let port = u16::try_from(http.port)
@@ -146,13 +149,13 @@ fn http(key: &Key<'_>, keys: &Keys) -> Result<Http, ConfigError> {
         host = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     }
     let open = file.auth.disabled && !file.auth.required;
-    if file.auth.required && keys.is_empty() {
+    if file.auth.required && !is_guarded {
         return Err(ConfigError::Refused(
             "a key is required (--require-auth) and none is set: set MCP_API_KEY, or `auth.key_files`"
                 .to_owned(),
         ));
     }
-    if !host.is_loopback() && keys.is_empty() && !open {
+    if !host.is_loopback() && !is_guarded && !open {
         return Err(ConfigError::Refused(format!(
             "refusing to listen on {host} without an API key: \
              set MCP_API_KEY (or `auth.key_files`), or listen on 127.0.0.1"
@@ -349,6 +352,7 @@ fn keys(
     key: &Key<'_>,
     environment: &dyn Fn(&str) -> Option<OsString>,
     credentials: &Credentials,
+    shows_certificates: bool,
 ) -> Result<Keys, ConfigError> {
     let auth = &key.layers.file.auth;
     if auth.disabled && !auth.required {
@@ -368,7 +372,8 @@ fn keys(
         secrets.extend(split_keys(&text, '\n'));
     }
     secrets.extend(credentials.keys.iter().flat_map(|(_, text)| split_keys(text, '\n')));
-    Ok(Keys::new(secrets, Policy { allow_loopback: auth.allow_loopback && !auth.required }))
+    let allow_loopback = auth.allow_loopback && !auth.required;
+    Ok(Keys::new(secrets, Policy { allow_loopback, required: shows_certificates }))
 }
 
 fn split_keys(text: &str, separator: char) -> Vec<String> {

@@ -1,11 +1,12 @@
 //! Secrets that the service manager hands over as files (systemd.exec(5), "credentials"): API keys as `smcp.key` and
-//! `smcp.key.ANYTHING`, Letta's key as `smcp.letta`, the keys that seal what travels through clients as `smcp.state`, and what one plugin alone
-//! finds in its environment as `smcp.plugin.NAME.VARIABLE`.
+//! `smcp.key.ANYTHING`, Letta's key as `smcp.letta`, the keys that seal what travels through clients as `smcp.state`, the
+//! port's certificate as `smcp.tls.crt`, its key as `smcp.tls.key`, the authorities of clients as `smcp.tls.ca`, and what one
+//! plugin alone finds in its environment as `smcp.plugin.NAME.VARIABLE`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{ConfigError, Secret};
+use super::{ConfigError, Secret, tls};
 
 /// What one credential is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,9 @@ enum Purpose {
     Keys,
     Letta,
     State,
+    TlsCertificate,
+    TlsKey,
+    TlsClientCa,
     Plugin {
         name: String,
         variable: String,
@@ -32,6 +36,10 @@ pub(super) struct Credentials {
     pub(super) letta: Option<(String, Secret)>,
     /// The name of the one with the keys of states, and the keys: one a line.
     pub(super) state: Option<(String, Secret)>,
+    /// These stay files: they are read again when they change.
+    pub(super) tls_certificate: tls::Passed,
+    pub(super) tls_key: tls::Passed,
+    pub(super) tls_client_ca: tls::Passed,
 }
 
 /// One variable of one plugin.
@@ -72,13 +80,16 @@ pub(super) fn read(directory: Option<OsString>) -> Result<Credentials, ConfigErr
             Purpose::Keys => found.keys.push((name.clone(), text()?)),
             Purpose::Letta => found.letta = Some((name.clone(), Secret::new(text()?.trim()))),
             Purpose::State => found.state = Some((name.clone(), Secret::new(text()?))),
+            Purpose::TlsCertificate => found.tls_certificate = Some((name.clone(), path)),
+            Purpose::TlsKey => found.tls_key = Some((name.clone(), path)),
+            Purpose::TlsClientCa => found.tls_client_ca = Some((name.clone(), path)),
             Purpose::Plugin { name: plugin, variable } => {
                 let value = text()?.trim_end_matches('\n').to_owned();
                 found.plugins.push(Granted { credential: name.clone(), plugin, variable, value });
             }
             Purpose::Unclear => {
                 return Err(ConfigError::Refused(format!(
-                    "the credential `{name}` is for nobody: write `smcp.key`, `smcp.key.ANYTHING`, `smcp.letta`, `smcp.state` or `smcp.plugin.NAME.VARIABLE`"
+                    "the credential `{name}` is for nobody: write `smcp.key`, `smcp.key.ANYTHING`, `smcp.letta`, `smcp.state`, `smcp.tls.crt`, `smcp.tls.key`, `smcp.tls.ca` or `smcp.plugin.NAME.VARIABLE`"
                 )));
             }
         }
@@ -95,6 +106,12 @@ fn purpose(name: &str) -> Purpose {
     }
     if name == "smcp.state" {
         return Purpose::State;
+    }
+    match name {
+        "smcp.tls.crt" => return Purpose::TlsCertificate,
+        "smcp.tls.key" => return Purpose::TlsKey,
+        "smcp.tls.ca" => return Purpose::TlsClientCa,
+        _ => {}
     }
     if !name.starts_with("smcp.") {
         return Purpose::Other;
@@ -126,6 +143,10 @@ mod tests {
             ("smcp.letta.key", Purpose::Unclear),
             ("smcp.state", Purpose::State),
             ("smcp.state.key", Purpose::Unclear),
+            ("smcp.tls.crt", Purpose::TlsCertificate),
+            ("smcp.tls.key", Purpose::TlsKey),
+            ("smcp.tls.ca", Purpose::TlsClientCa),
+            ("smcp.tls", Purpose::Unclear),
             ("smcp.plugin.devops.TOKEN", plugin("devops", "TOKEN")),
             ("smcp.plugin.devops.a.b", plugin("devops", "a.b")),
             ("smcp.plugin.devops", Purpose::Unclear),

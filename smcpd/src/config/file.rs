@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, LogFormat, Separator, Serialize as Serialization, WarmMode, sandbox};
+use super::{Environment, LogFormat, Separator, Serialize as Serialization, WarmMode, sandbox, tls};
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +18,7 @@ pub(super) struct File {
     pub(super) sandbox: sandbox::Given,
     pub(super) execution: Execution,
     pub(super) auth: Auth,
+    pub(super) tls: tls::Given,
     pub(super) sse: Sse,
     pub(super) log: Log,
     pub(super) control: Control,

@@ -3,7 +3,7 @@
 //!
 //! A [`Config`] that exists is valid. `file` mirrors the file, `layers` lays the sources over one another and
 //! remembers where each value came from, `check` turns the result into checked types, `credentials`
-//! reads what the service manager hands over, `letta` and `sandbox` have the sections of these names, `state_key` the keys
+//! reads what the service manager hands over, `letta`, `sandbox` and `tls` have the sections of these names, `state_key` the keys
 //! that daemons share, `current` swaps the whole while the daemon runs.
 
 mod check;
@@ -14,6 +14,7 @@ mod layers;
 mod letta;
 mod sandbox;
 mod state_key;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -31,6 +32,7 @@ pub(crate) use sandbox::{
     FILE_SIZE, FILES, Limits, Network, PART_OF_MEMORY, PROCESSES, Sandbox, SandboxMode,
 };
 pub(crate) use state_key::StateKeys;
+pub(crate) use tls::{Tls, TlsClients};
 
 use crate::auth::Keys;
 use crate::paths::{Mode, Paths};
@@ -56,6 +58,8 @@ pub(crate) struct Config {
     /// `auth.disabled`: no key and no guard on the address; the daemon warns of it at each start.
     pub(crate) auth_disabled: bool,
     pub(crate) state_keys: StateKeys,
+    /// `None` where the port speaks plain HTTP.
+    pub(crate) tls: Option<Tls>,
     pub(crate) log: Log,
     /// Settings by plugin name.
     pub(crate) plugin: BTreeMap<String, Plugin>,
@@ -319,6 +323,11 @@ pub(crate) enum ConfigError {
 }
 
 impl Config {
+    /// Whether anyone has to show who they are.
+    pub(crate) fn is_guarded(&self) -> bool {
+        !self.keys.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.clients.is_some())
+    }
+
     /// Returns the address to listen on where anyone chose one, and where they did.
     pub(crate) fn chosen_address(&self) -> Option<(std::net::SocketAddr, &Origin)> {
         let is_chosen = |key: &str| {

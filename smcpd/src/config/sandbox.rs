@@ -248,6 +248,7 @@ pub(super) fn secrets(key: &Key<'_>, environment: &dyn Fn(&str) -> Option<OsStri
         .iter()
         .chain(&file.auth.state_key_file)
         .chain(&file.letta.key_file)
+        .chain(&file.tls.key)
         .cloned()
         .chain(given)
         .collect()

@@ -183,7 +183,12 @@ fn credentials_are_keys_and_what_one_plugin_alone_is_granted() {
 }
 
 /// Keys that have no value by default, or one that depends on the machine.
-const EXAMPLES: [&str; 15] = [
+const EXAMPLES: [&str; 20] = [
+    "tls.certificate",
+    "tls.key",
+    "tls.client_ca",
+    "tls.client_auth",
+    "tls.callers",
     "sandbox.exec",
     "sandbox.connect",
     "sandbox.memory",
@@ -226,6 +231,10 @@ fn keys_of_the_mirror() -> Vec<String> {
     file.letta.agent = Some("a".to_owned());
     file.letta.key_file = Some("/".into());
     file.auth.state_key_file = Some("/".into());
+    file.tls.certificate = Some("/".into());
+    file.tls.key = Some("/".into());
+    file.tls.client_ca = Some("/".into());
+    file.tls.client_auth = Some(tls::ClientAuth::Required);
     file.plugin.insert("NAME".to_owned(), plugin);
     let table = toml::Table::try_from(file).unwrap();
     let mut keys = Vec::new();

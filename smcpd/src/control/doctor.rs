@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use smcp_control::{CONTROL_SOCKET, Finding, Severity};
 
@@ -33,6 +35,19 @@ pub(super) fn examine(control: &Control) -> Vec<Finding> {
     let mut found = of_catalog(&catalog);
     found.extend(of_config(&config, us));
     found.extend(of_descriptors(limit));
+    if let Some(loaded) = control.tls.get() {
+        found.extend(of_certificate(loaded.not_before, loaded.not_after, SystemTime::now()));
+        found.extend(of_names(&loaded.names, &config.http.hosts));
+    }
+    found.extend(control.tls.failure().map(|reason| {
+        finding(
+            "certificate-refused",
+            Severity::Error,
+            "tls",
+            format!("the files that are there now are not used: {reason}"),
+            "mend them; they are read again when they change",
+        )
+    }));
     found.extend(of_letta(&config, control.service.letta(), &catalog));
     found.extend(of_sandbox(&catalog, &missing()));
     let directory = &config.plugins.directory;
@@ -209,7 +224,7 @@ fn of_config(config: &Config, us: u32) -> Vec<Finding> {
             "whoever reaches the port may call every tool",
             "set MCP_API_KEY or `auth.key_files` instead",
         ));
-    } else if config.keys.is_empty() {
+    } else if !config.is_guarded() {
         found.push(finding(
             "no-key",
             Severity::Note,
@@ -256,6 +271,50 @@ fn of_letta(config: &Config, letta: &Letta, catalog: &Catalog) -> Vec<Finding> {
         ));
     }
     found
+}
+
+/// A certificate is to be renewed within the last third of its time, and two weeks before its end at the latest.
+fn of_certificate(not_before: SystemTime, not_after: SystemTime, now: SystemTime) -> Option<Finding> {
+    const EARLY: Duration = Duration::from_secs(14 * 86_400);
+    let whole = not_after.duration_since(not_before).unwrap_or_default();
+    let fix = "renew it: the files of `[tls]` are read again when they change";
+    let (code, severity, message) = if now < not_before {
+        ("certificate-early", Severity::Error, "it is not valid yet: clients refuse it".to_owned())
+    } else {
+        match not_after.duration_since(now) {
+            Err(_) => {
+                ("certificate-expired", Severity::Error, "it has expired: clients refuse it".to_owned())
+            }
+            Ok(left) if left < EARLY.min(whole / 3) => {
+                let left = match left.as_secs() / 3600 {
+                    hours @ 0..48 => format!("{hours} hours"),
+                    hours => format!("{} days", hours / 24),
+                };
+                ("certificate-expires", Severity::Warning, format!("it expires in {left}"))
+            }
+            Ok(_) => return None,
+        }
+    };
+    Some(finding(code, severity, "tls.certificate", message, fix))
+}
+
+/// A client that connects by a name of the certificate is answered where that name is one of ours.
+fn of_names(names: &[String], hosts: &[String]) -> Option<Finding> {
+    let is_ours = |name: &&String| {
+        let bare = |host: &str| host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        name.contains('*')
+            || name.parse::<IpAddr>().is_ok()
+            || ["localhost", "host.docker.internal"].contains(&name.as_str())
+            || hosts.iter().any(|host| bare(host) == name.to_ascii_lowercase())
+    };
+    let name = names.iter().find(|name| !is_ours(name))?;
+    Some(finding(
+        "certificate-name",
+        Severity::Warning,
+        name,
+        "the certificate is for it, and requests to it are refused",
+        format!("add \"{name}\" to `http.hosts`"),
+    ))
 }
 
 fn of_descriptors(limit: Option<u64>) -> Option<Finding> {
@@ -330,6 +389,31 @@ mod tests {
         assert_eq!(judged(0o100666, 0), Some((Severity::Error, "chmod o-w /p".to_owned())));
         assert_eq!(judged(0o100664, 7), Some((Severity::Warning, "chmod g-w /p".to_owned())));
         assert_eq!(judged(0o100644, 9), Some((Severity::Note, "chown root /p".to_owned())));
+    }
+
+    #[test]
+    fn a_certificate_is_to_be_renewed_in_time_and_its_names_answered() {
+        let day = |count: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(count * 86_400);
+        let found =
+            |from, until, now| of_certificate(day(from), day(until), day(now)).map(|found| found.code);
+        for (from, until, now, expected) in [
+            (10, 100, 50, None),
+            (10, 100, 85, None),
+            (10, 100, 87, Some("certificate-expires")),
+            (10, 100, 101, Some("certificate-expired")),
+            (10, 100, 9, Some("certificate-early")),
+            (10, 16, 13, None),
+            (10, 16, 15, Some("certificate-expires")),
+        ] {
+            assert_eq!(found(from, until, now).as_deref(), expected, "{from} {until} {now}");
+        }
+        let names = |names: &[&str], hosts: &[&str]| {
+            let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+            of_names(&owned(names), &owned(hosts)).map(|found| found.subject)
+        };
+        assert_eq!(names(&["localhost", "127.0.0.1", "*.example"], &[]), None);
+        assert_eq!(names(&["a.example"], &["A.example:8443"]), None);
+        assert_eq!(names(&["localhost", "a.example"], &["b.example"]).as_deref(), Some("a.example"));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::config::{Current, Reloads};
 use crate::logging;
 use crate::protocol::{Peer, Revision, Service};
 use crate::recent::Recent;
+use crate::tls::Tls;
 
 /// What the requests are about.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ pub(crate) struct Control {
     pub(crate) logs: Arc<Recent<logging::Record>>,
     /// Where HTTP is served.
     pub(crate) address: Option<SocketAddr>,
+    pub(crate) tls: Tls,
 }
 
 /// Whoever is at the other end of a connection.

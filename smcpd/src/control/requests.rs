@@ -44,6 +44,7 @@ impl Control {
             pid: std::process::id(),
             uptime_seconds: uptime(&health.body),
             address: self.address.map(|address| address.to_string()),
+            tls: self.tls.get().filter(|_| self.address.is_some()).map(|loaded| shown::tls(&loaded)),
             plugins_directory: config.plugins.directory.display().to_string(),
             plugins_roots: config.plugins.roots.iter().map(|root| root.display().to_string()).collect(),
             plugins_owners: config.plugins.owners.clone(),

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use smcp_control::{
     CallEvent, CallInfo, Change, Changes, ConfigValue, Described, LaneInfo, PluginDetail, PluginInfo,
-    Problem, Sandbox, SessionInfo, ToolActivity, ToolInfo, ValueChange, Variable, Warm,
+    Problem, Sandbox, SessionInfo, Tls, ToolActivity, ToolInfo, ValueChange, Variable, Warm,
 };
+use time::format_description::well_known::Rfc3339;
 
 use super::requests::state;
 use crate::catalog::{self, Catalog, Fields, Plugin, PluginState, Tool};
@@ -16,6 +17,7 @@ use crate::executor::{LaneCounts, WarmState};
 use crate::letta::Letta;
 use crate::metrics::ToolFigures;
 use crate::protocol::{Call, Event, Session};
+use crate::tls::Loaded;
 use crate::{audit, logging};
 
 pub(super) fn tool(tool: &Tool) -> ToolInfo {
@@ -158,6 +160,15 @@ pub(super) fn value_change(found: &Difference) -> ValueChange {
         to: found.to.clone(),
         origin: found.origin.to_string(),
         needs_restart: found.needs_restart(),
+    }
+}
+
+pub(super) fn tls(loaded: &Loaded) -> Tls {
+    let time = time::OffsetDateTime::from(loaded.not_after);
+    Tls {
+        names: loaded.names.clone(),
+        not_after: time.format(&Rfc3339).unwrap_or_default(),
+        client_certificates: loaded.client_certificates().to_owned(),
     }
 }
 

@@ -27,6 +27,7 @@ use crate::paths;
 use crate::protocol::Service;
 use crate::pulse::pulse;
 use crate::shutdown::Shutdown;
+use crate::tls;
 use crate::{logging, notify, transport};
 use flags::Flags;
 
@@ -52,6 +53,8 @@ enum DaemonError {
     Dumpable(#[source] rustix::io::Errno),
     #[error("cannot start the {what}")]
     Start { what: &'static str, source: std::io::Error },
+    #[error(transparent)]
+    Tls(#[from] tls::LoadError),
     #[error("stdio failed")]
     Stdio(#[source] std::io::Error),
 }
@@ -59,7 +62,7 @@ enum DaemonError {
 impl DaemonError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Paths(_) | Self::Log(_) | Self::Activation(_) => REFUSED,
+            Self::Config(_) | Self::Paths(_) | Self::Log(_) | Self::Activation(_) | Self::Tls(_) => REFUSED,
             Self::Serve(_) | Self::Control(_) | Self::Dumpable(_) | Self::Start { .. } | Self::Stdio(_) => 1,
         }
     }
@@ -170,6 +173,7 @@ async fn daemon(
         Discovery::new(current.clone(), executor.clone(), Arc::clone(&metrics), describing.clone())
             .map_err(start("discovery"))?;
     let (fetching, letta) = Fetching::new(current.clone());
+    let (certificates, tls) = tls::Following::new(current.clone())?;
     let service = Arc::new(Service::new(
         CatalogHandle::clone(&catalog),
         executor.clone(),
@@ -184,7 +188,12 @@ async fn daemon(
         flags,
         publisher,
         current.clone(),
-        reload::Told { executor: executor.clone(), letta: letta.clone(), log: Arc::clone(&log) },
+        reload::Told {
+            executor: executor.clone(),
+            letta: letta.clone(),
+            tls: tls.clone(),
+            log: Arc::clone(&log),
+        },
         requests,
         shutdown.clone(),
     );
@@ -193,6 +202,7 @@ async fn daemon(
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     tasks.spawn(discovery.run(ready));
     tasks.spawn(fetching.run(shutdown.clone()));
+    tasks.spawn(certificates.run(shutdown.clone()));
     tasks.spawn(Arc::clone(&service).watch());
     let address = listener.as_ref().map(transport::Listener::address);
     if let Some(sockets) = sockets {
@@ -204,6 +214,7 @@ async fn daemon(
             audit: Arc::new(Audit::default()),
             logs: log.recent(),
             address,
+            tls: tls.clone(),
         };
         let (control_pulse, control_heart) = pulse("control");
         let (call_pulse, call_heart) = pulse("call");
@@ -212,7 +223,10 @@ async fn daemon(
     }
     let mut door = match listener {
         Some(listener) => {
-            let front = transport::Front::new(Arc::clone(&service), current.clone(), listener.address());
+            let visits = Arc::new(transport::Visits::new(tls));
+            tasks.spawn(Arc::clone(&visits).look_after(current.clone(), shutdown.clone()));
+            let front =
+                transport::Front::new(Arc::clone(&service), current.clone(), listener.address(), visits);
             let shutdown = shutdown.clone();
             let (http_pulse, heart) = pulse("http");
             pulses.push(http_pulse);
@@ -285,7 +299,7 @@ async fn listen(
     let address = passed.local_addr().map_err(ActivationError::Address)?;
     let chosen = config.chosen_address();
     let chosen = chosen.map(|(address, origin)| Chosen { address, origin: origin.to_string() });
-    activation::agree(address, chosen, config.auth_disabled || !config.keys.is_empty())?;
+    activation::agree(address, chosen, config.auth_disabled || config.is_guarded())?;
     Ok(transport::Listener::of(passed)?)
 }
 

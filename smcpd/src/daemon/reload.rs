@@ -13,6 +13,7 @@ use crate::logging;
 use crate::notify;
 use crate::paths::Mode;
 use crate::shutdown::Shutdown;
+use crate::tls::Tls;
 
 /// Reads and checks every source, as at the start.
 pub(super) fn load(flags: &Flags) -> Result<Config, ConfigError> {
@@ -41,6 +42,7 @@ pub(super) fn limits(config: &Config) -> Limits {
 pub(super) struct Told {
     pub(super) executor: Executor,
     pub(super) letta: Letta,
+    pub(super) tls: Tls,
     pub(super) log: Arc<logging::Guard>,
 }
 
@@ -67,8 +69,11 @@ pub(super) async fn serve(
         }
         match request.carry_out(&publisher, || load(&flags)) {
             _ if plan => {}
-            // Letta may have other values where the configuration is as it was.
-            Ok(()) => told.letta.refresh(),
+            // Letta may have other values where the configuration is as it was, and files other contents.
+            Ok(()) => {
+                told.letta.refresh();
+                told.tls.refresh();
+            }
             Err(reason) => {
                 let message = format!("the configuration was refused, and the old one stays: {reason}");
                 Event::of(Kind::ReloadRefused).text(Field::Reason, reason).write_as(&message);

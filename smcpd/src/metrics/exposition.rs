@@ -99,6 +99,7 @@ pub(crate) enum Reason {
     Origin,
     KeyMissing,
     KeyWrong,
+    Caller,
     TooManySessions,
     SlowReader,
     QueueFull,
@@ -130,7 +131,7 @@ pub(crate) struct Moment {
 }
 
 impl Reason {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::HeaderTooLarge,
         Self::HeaderTimeout,
         Self::BodyTooLarge,
@@ -142,6 +143,7 @@ impl Reason {
         Self::Origin,
         Self::KeyMissing,
         Self::KeyWrong,
+        Self::Caller,
         Self::TooManySessions,
         Self::SlowReader,
         Self::QueueFull,
@@ -161,6 +163,7 @@ impl Reason {
             Self::Origin => "origin",
             Self::KeyMissing => "key_missing",
             Self::KeyWrong => "key_wrong",
+            Self::Caller => "caller",
             Self::TooManySessions => "too_many_sessions",
             Self::SlowReader => "slow_reader",
             Self::QueueFull => "queue_full",

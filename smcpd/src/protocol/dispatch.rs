@@ -196,7 +196,7 @@ impl Service {
 
     fn done(&self, peer: &Peer, method: Method, result: Bytes) -> Done {
         let added = match peer.revision.is_stateless() {
-            true => stateless::added(method, &result, !self.current.get().keys.is_empty()),
+            true => stateless::added(method, &result, self.current.get().is_guarded()),
             false => String::new(),
         };
         Done { added, result }

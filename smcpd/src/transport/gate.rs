@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::visits::Visits;
 use super::{Ends, HEALTH, WELL_KNOWN, reply};
 use crate::auth::{AuthError, Grant};
 use crate::config::{self, Config};
@@ -26,6 +27,7 @@ pub(super) struct Gate {
     config: Arc<Config>,
     hosts: Vec<String>,
     origins: Vec<String>,
+    visits: Arc<Visits>,
 }
 
 /// Why a request does not pass.
@@ -34,6 +36,8 @@ pub(super) enum Refused {
     Host(String),
     Origin(String),
     Key(AuthError),
+    /// The name in a certificate, and not in `tls.callers`.
+    Caller,
 }
 
 impl Refused {
@@ -41,6 +45,7 @@ impl Refused {
         match self {
             Self::Host(_) => Reason::Host,
             Self::Origin(_) => Reason::Origin,
+            Self::Caller => Reason::Caller,
             Self::Key(AuthError::Missing) => Reason::KeyMissing,
             Self::Key(AuthError::Wrong | AuthError::Ended) => Reason::KeyWrong,
         }
@@ -51,7 +56,7 @@ impl Refused {
         match self {
             Self::Key(AuthError::Wrong | AuthError::Ended) => (Kind::KeyWrong, 0),
             Self::Key(AuthError::Missing) => (Kind::KeyMissing, 1),
-            Self::Host(_) | Self::Origin(_) => (Kind::RequestRefused, 2),
+            Self::Host(_) | Self::Origin(_) | Self::Caller => (Kind::RequestRefused, 2),
         }
     }
 }
@@ -94,6 +99,10 @@ impl IntoResponse for Refused {
                 "origin_not_allowed",
                 format!("Origin `{origin}` may not call this server: add it to `http.origins`"),
             ),
+            Self::Caller => forbidden(
+                "caller_not_allowed",
+                "the name in your certificate is not one of `tls.callers`".to_owned(),
+            ),
             Self::Key(error) => {
                 let body = json!({"error": "unauthorized", "message": error.to_string()});
                 let response = reply::json(StatusCode::UNAUTHORIZED, &body);
@@ -104,7 +113,7 @@ impl IntoResponse for Refused {
 }
 
 impl Gate {
-    pub(super) fn new(config: Arc<Config>, address: SocketAddr) -> Self {
+    pub(super) fn new(config: Arc<Config>, address: SocketAddr, visits: Arc<Visits>) -> Self {
         let http = &config.http;
         let mut hosts: Vec<String> =
             ["localhost", "127.0.0.1", "::1", "host.docker.internal"].map(str::to_owned).into();
@@ -113,7 +122,7 @@ impl Gate {
         }
         hosts.extend(http.hosts.iter().map(|host| bare(host).to_owned()));
         let origins = http.origins.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase());
-        Self { hosts, origins: origins.collect(), config }
+        Self { hosts, origins: origins.collect(), visits, config }
     }
 
     pub(super) fn is_of(&self, config: &Arc<Config>) -> bool {
@@ -137,14 +146,12 @@ impl Gate {
         let all = |name: HeaderName| -> Vec<&str> {
             headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
         };
-        self.config
-            .keys
-            .admit(
-                &all(header::AUTHORIZATION),
-                &all(KEY),
-                ends.is_some_and(|ends| is_loopback(ends.peer.ip())),
-            )
-            .map_err(Refused::Key)
+        let admitted = self.config.keys.admit(
+            &all(header::AUTHORIZATION),
+            &all(KEY),
+            ends.is_some_and(|ends| is_loopback(ends.peer.ip())),
+        );
+        self.visits.admit(&self.config, request, admitted)
     }
 
     /// A page that rebinds its name to our address still sends its own name here.
@@ -224,7 +231,7 @@ mod tests {
         config.keys = keys;
         config.http.hosts = vec!["Tools.Example:8000".to_owned()];
         config.http.origins = vec!["https://App.example/".to_owned()];
-        Gate::new(Arc::new(config), SocketAddr::from(([192, 0, 2, 7], 1)))
+        Gate::new(Arc::new(config), SocketAddr::from(([192, 0, 2, 7], 1)), Arc::new(Visits::nobody()))
     }
 
     fn request(path: &str, headers: &[(&str, &str)]) -> Request {

@@ -10,16 +10,19 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use super::connections::Place;
+use super::tls::Accepted;
 use super::{Ends, Front};
 use crate::config::{self, Config};
 use crate::limits::{Limit, Who};
 use crate::pulse::Heart;
 use crate::shutdown::Shutdown;
 use crate::throttle::Throttle;
+use crate::tls::Client;
 
 /// How long a connection that has said nothing yet may take to say something once it is to end.
 const FIRST_WORDS: Duration = Duration::from_millis(500);
@@ -133,19 +136,47 @@ async fn connection(
         tracing::debug!(%peer, %error, "cannot set TCP_USER_TIMEOUT");
     }
     // Unknown only where the connection is broken already.
-    let local = stream.local_addr().unwrap_or(peer);
+    let ends = Ends { peer, local: stream.local_addr().unwrap_or(peer) };
+    let accepted = tokio::select! {
+        accepted = front.secure(stream, peer) => accepted,
+        () = shutdown.ending() => return,
+    };
+    match accepted {
+        Some(Accepted::Plain(stream)) => {
+            speak(stream, ends, None, front, http.header_timeout, shutdown).await;
+        }
+        Some(Accepted::Secured(stream, client)) => {
+            speak(*stream, ends, client, front, http.header_timeout, shutdown).await;
+        }
+        None => {}
+    }
+}
+
+/// Answers requests until either end has enough.
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    ends: Ends,
+    client: Option<Arc<Client>>,
+    front: Arc<Front>,
+    header_timeout: Duration,
+    shutdown: Shutdown,
+) {
+    let peer = ends.peer;
     let heard = AtomicBool::new(false);
     let ended = Arc::clone(&front);
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         heard.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Ends { peer, local });
+        request.extensions_mut().insert(ends);
+        if let Some(client) = &client {
+            request.extensions_mut().insert(Arc::clone(client));
+        }
         let answer = front.answer(request);
         async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(http.header_timeout)
+        .header_read_timeout(header_timeout)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);

@@ -1,8 +1,8 @@
 //! The doors that agents come through: HTTP (Streamable HTTP, HTTP+SSE, direct mode, health) and stdio.
 //!
-//! `listener` accepts connections and knows hyper, `connections` counts them; `gate` decides who passes, `rates` how
-//! often, `limits` says what was too much, `body` reads; the rest are the routes. A route reads a frame, says who sent it,
-//! and hands it to the protocol.
+//! `listener` accepts connections and knows hyper, `tls` has them speak TLS, `connections` counts them; `gate` decides who
+//! passes and `visits` who does without a key, `rates` how often, `limits` says what was too much, `body` reads; the rest are
+//! the routes. A route reads a frame, says who sent it, and hands it to the protocol.
 
 mod alone;
 mod answer;
@@ -18,6 +18,8 @@ mod rates;
 mod reply;
 mod stdio;
 mod streamable;
+mod tls;
+mod visits;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,11 +34,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
 use futures_util::StreamExt;
 use serde_json::json;
+use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 pub(crate) use listener::{Listener, ServeError};
 pub(crate) use stdio::serve as serve_stdio;
 
+use self::tls::{Accepted, Handshakes};
 use crate::auth::{AuthError, Caller, Grant};
 use crate::config::{self, Current};
 use crate::limits::{Limit, Who};
@@ -46,6 +50,7 @@ use connections::Connections;
 use gate::{Gate, Refusals, Refused};
 use limits::Over;
 use rates::{Payer, Rates};
+pub(crate) use visits::Visits;
 
 /// Nothing is there, and whoever asks without a key is to hear so: a client that was refused looks here for a server that
 /// would give it one, and takes another refusal for a broken one.
@@ -72,6 +77,8 @@ struct Doors {
     connections: Arc<Connections>,
     rates: Rates,
     bodies: Bodies,
+    visits: Arc<Visits>,
+    handshakes: Handshakes,
 }
 
 impl Doors {
@@ -79,7 +86,7 @@ impl Doors {
         let config = self.current.get();
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         if !gate.is_of(&config) {
-            *gate = Arc::new(Gate::new(config, self.address));
+            *gate = Arc::new(Gate::new(config, self.address, Arc::clone(&self.visits)));
         }
         Arc::clone(&gate)
     }
@@ -114,8 +121,13 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    pub(crate) fn new(service: Arc<Service>, current: Current, address: SocketAddr) -> Self {
-        let gate = Mutex::new(Arc::new(Gate::new(current.get(), address)));
+    pub(crate) fn new(
+        service: Arc<Service>,
+        current: Current,
+        address: SocketAddr,
+        visits: Arc<Visits>,
+    ) -> Self {
+        let gate = Mutex::new(Arc::new(Gate::new(current.get(), address, Arc::clone(&visits))));
         let doors = Arc::new(Doors {
             service,
             current,
@@ -125,10 +137,24 @@ impl Front {
             connections: Arc::new(Connections::new()),
             rates: Rates::new(Instant::now()),
             bodies: Bodies::default(),
+            visits,
+            handshakes: Handshakes::default(),
         });
         let add = |router: Router<_>, (path, methods)| router.route(path, methods);
         let router = routes().into_iter().fold(Router::new(), add).fallback(nothing_here);
         Self { router: router.with_state(Arc::clone(&doors)), doors }
+    }
+
+    /// Has a connection speak TLS where the port does; `None` where nothing more is to be heard on it.
+    async fn secure(&self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
+        let Some(server) = self.doors.visits.tls() else { return Some(Accepted::Plain(stream)) };
+        match tls::accept(stream, &server).await {
+            Ok(accepted) => Some(accepted),
+            Err(reason) => {
+                self.doors.handshakes.tell(&reason, peer, Instant::now());
+                None
+            }
+        }
     }
 
     /// In this order: the limits of its head, Host, Origin, key, how often this caller asks; then the route, with the
