@@ -140,7 +140,23 @@ pub struct Described {
     /// What its processes are held to.
     #[serde(default)]
     pub sandbox: Box<Sandbox>,
+    /// What all its processes take together; absent where it has no control group, or nothing of it ran yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupInfo>,
     pub environment: Vec<Variable>,
+}
+
+/// What the processes of a plugin take together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GroupInfo {
+    /// Processes that live, those that wait for calls among them.
+    pub processes: usize,
+    /// Absent where nobody counts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Since its first process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
 }
 
 /// What the processes of a plugin are held to.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use smcp_control::{Cause, Changes, PluginDetail, PluginInfo, Sandbox, ToolInfo, Warm};
+use smcp_control::{Cause, Changes, GroupInfo, PluginDetail, PluginInfo, Sandbox, ToolInfo, Warm};
 
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
@@ -54,6 +54,7 @@ fn rows_of(plugin: PluginDetail) -> Vec<Vec<String>> {
         rows.push(row("calls at once", found.slots.to_string()));
         rows.push(row("warm", warm(&found.warm)));
         rows.push(row("sandbox", found.sandbox.mode));
+        rows.extend(found.group.map(|group| row("takes", taken(&group))));
         rows.extend(found.environment.into_iter().map(|variable| {
             let state = match (variable.set, variable.required) {
                 (true, _) => "set",
@@ -119,6 +120,14 @@ fn rows_of_sandbox(held: Sandbox) -> Vec<Vec<String>> {
     );
     rows.extend(held.missing.into_iter().map(|lacking| row("not held by", lacking)));
     rows
+}
+
+/// `3 processes, 41.2 MiB, 1.5 s of processors`
+fn taken(group: &GroupInfo) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a tenth of a MiB is enough")]
+    let memory = group.memory_bytes.map(|bytes| format!(", {:.1} MiB", bytes as f64 / f64::from(1 << 20)));
+    let cpu = group.cpu_seconds.map(|seconds| format!(", {seconds:.1} s of processors"));
+    format!("{} processes{}{}", group.processes, memory.unwrap_or_default(), cpu.unwrap_or_default())
 }
 
 fn warm(warm: &Warm) -> String {

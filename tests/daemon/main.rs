@@ -4,6 +4,7 @@
 
 mod activation;
 mod alone;
+mod arguments;
 mod calls;
 mod chaos;
 mod client;
@@ -11,6 +12,7 @@ mod dialogue;
 mod discovery;
 mod doors;
 mod errors;
+mod groups;
 mod hijacking;
 mod hostile_plugins;
 mod keys;

@@ -368,3 +368,29 @@ fn what_goes_in_is_what_the_plugins_own_parser_reads_back() {
     let (accepted, refused) = (accepted.get(), refused.get());
     assert!(accepted > 300 && refused > 20, "{accepted} accepted, {refused} refused");
 }
+
+proptest! {
+    /// Whatever the plugin's language: behind its flag, or where no flag is looked for, or no flag at all.
+    #[test]
+    fn no_value_stands_where_a_flag_would(value in prop_oneof![text(), "(?s).{0,6}", "-?\\x00?[-=]{0,3}[a-z]{0,3}"], which in 0usize..5) {
+        let (shape, flag, kind) = [
+            (Shape::Option, Some("--x"), Type::String),
+            (Shape::Option, Some("-x"), Type::String),
+            (Shape::Positional, None, Type::String),
+            (Shape::List, Some("--x"), Type::Array),
+            (Shape::Remainder, None, Type::Array),
+        ][which].clone();
+        let command = command(vec![parameter("x", kind, shape, flag)]);
+        let given = if kind == Type::Array { json!({"x": [value, "y"]}) } else { json!({"x": value}) };
+        let Ok(words) = line(&command, given) else { return Ok(()) };
+        prop_assert!(!value.contains('\0'));
+        prop_assert_eq!(&words[0], "go");
+        let rest = &words[1..];
+        let until = rest.iter().position(|word| word == "--").unwrap_or(rest.len());
+        for word in &rest[..until] {
+            let is_behind = flag.is_some_and(|flag| word.starts_with(flag));
+            prop_assert!(is_behind || word == "-" || !word.starts_with('-'), "{:?} in {:?}", word, words);
+        }
+        prop_assert_eq!(rest.iter().filter(|word| word.ends_with(&value)).count() > 0, true, "{:?}", words);
+    }
+}

@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{self, Config, FILE_SIZE, FILES, Limits, PART_OF_MEMORY, PROCESSES, SandboxMode};
+use crate::config::{self, Config, FILE_SIZE, FILES, Limits, PART_OF_MEMORY, PROCESSES, SandboxMode, WEIGHT};
+use crate::executor::Group;
 use crate::executor::sandbox::{Files, Sandbox};
 
 /// Where every program expects to write.
@@ -66,11 +67,18 @@ impl Confinement {
             more_processes: granted.limits.processes.is_none().then_some(PROCESSES),
             ..granted.limits
         };
+        let group = Group {
+            name: name.to_owned(),
+            memory: limits.total_memory.unwrap_or_else(|| memory_of_the_machine() / PART_OF_MEMORY),
+            processes: limits.total_processes.unwrap_or(PROCESSES),
+            weight: limits.cpu_weight.unwrap_or(WEIGHT),
+        };
         let sandbox = Sandbox {
             required: granted.mode == Some(SandboxMode::Require),
             files,
             network: granted.network.unwrap_or_default(),
             limits,
+            group: Some(group),
         };
         Self { sandbox: Some(Arc::new(sandbox)), is_usual }
     }

@@ -29,7 +29,7 @@ pub(crate) use current::{Current, Difference, Publisher, Reload, ReloadError, Re
 pub(crate) use layers::{Origin, Override};
 pub(crate) use letta::{Letta, Secret};
 pub(crate) use sandbox::{
-    FILE_SIZE, FILES, Limits, Network, PART_OF_MEMORY, PROCESSES, Sandbox, SandboxMode,
+    FILE_SIZE, FILES, Limits, Network, PART_OF_MEMORY, PROCESSES, Sandbox, SandboxMode, WEIGHT,
 };
 pub(crate) use state_key::StateKeys;
 pub(crate) use tls::{Tls, TlsClients};

@@ -15,7 +15,9 @@ use super::{ConfigError, Origin, Plugin};
 pub(crate) const FILES: u64 = 4096;
 pub(crate) const FILE_SIZE: u64 = 4 << 30;
 pub(crate) const PROCESSES: u64 = 512;
-/// The part of the machine's memory that one process may make its own: one half.
+/// The share of a control group beside others.
+pub(crate) const WEIGHT: u64 = 100;
+/// The part of the machine's memory that one process may make its own, and a plugin in all: one half.
 pub(crate) const PART_OF_MEMORY: u64 = 2;
 
 /// What is asked of the kernel.
@@ -70,6 +72,11 @@ pub(crate) struct Limits {
     pub(crate) more_processes: Option<u64>,
     /// Bytes of one file.
     pub(crate) file_size: Option<u64>,
+    /// Of all processes of the plugin together, where it has a control group: bytes of memory, processes and threads, and a
+    /// share of busy processors.
+    pub(crate) total_memory: Option<u64>,
+    pub(crate) total_processes: Option<u64>,
+    pub(crate) cpu_weight: Option<u64>,
 }
 
 /// The keys as they stand in the file.
@@ -90,6 +97,9 @@ pub(super) struct Given {
     files: Option<i64>,
     processes: Option<i64>,
     file_size: Option<i64>,
+    total_memory: Option<i64>,
+    total_processes: Option<i64>,
+    cpu_weight: Option<i64>,
 }
 
 #[cfg(test)]
@@ -109,6 +119,9 @@ impl Given {
             files: Some(0),
             processes: Some(0),
             file_size: Some(0),
+            total_memory: Some(0),
+            total_processes: Some(0),
+            cpu_weight: Some(0),
         }
     }
 }
@@ -171,6 +184,9 @@ impl Sandbox {
                 processes: own.limits.processes.or(all.limits.processes),
                 more_processes: None,
                 file_size: own.limits.file_size.or(all.limits.file_size),
+                total_memory: own.limits.total_memory.or(all.limits.total_memory),
+                total_processes: own.limits.total_processes.or(all.limits.total_processes),
+                cpu_weight: own.limits.cpu_weight.or(all.limits.cpu_weight),
             },
         }
     }
@@ -221,6 +237,9 @@ pub(super) fn check(key: &Key<'_>, at: &str, given: &Given) -> Result<Sandbox, C
             processes: limit("processes", given.processes, 1)?,
             more_processes: None,
             file_size: limit("file_size", given.file_size, 0)?,
+            total_memory: limit("total_memory", given.total_memory, 16 << 20)?,
+            total_processes: limit("total_processes", given.total_processes, 1)?,
+            cpu_weight: limit("cpu_weight", given.cpu_weight, 1)?,
         },
     })
 }

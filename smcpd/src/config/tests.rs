@@ -183,7 +183,7 @@ fn credentials_are_keys_and_what_one_plugin_alone_is_granted() {
 }
 
 /// Keys that have no value by default, or one that depends on the machine.
-const EXAMPLES: [&str; 20] = [
+const EXAMPLES: [&str; 23] = [
     "tls.certificate",
     "tls.key",
     "tls.client_ca",
@@ -195,6 +195,9 @@ const EXAMPLES: [&str; 20] = [
     "sandbox.data",
     "sandbox.cpu",
     "sandbox.processes",
+    "sandbox.total_memory",
+    "sandbox.total_processes",
+    "sandbox.cpu_weight",
     "plugins.dir",
     "plugins.python",
     "log.file",

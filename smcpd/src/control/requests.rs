@@ -76,8 +76,12 @@ impl Control {
         let catalog = self.service.catalog();
         match catalog.plugins().get_key_value(name) {
             Some((name, state)) => {
-                let kept = self.service.warm_state(name);
-                Reply::Plugin(shown::plugin_detail(&catalog, self.service.letta(), name, state, kept))
+                let now = shown::Now {
+                    kept: self.service.warm_state(name),
+                    group: self.service.group_figures(name),
+                    has_groups: self.service.has_groups(),
+                };
+                Reply::Plugin(shown::plugin_detail(&catalog, self.service.letta(), name, state, now))
             }
             None => {
                 let known: Vec<&str> = catalog.plugins().keys().map(String::as_str).collect();

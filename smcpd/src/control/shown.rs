@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use smcp_control::{
-    CallEvent, CallInfo, Change, Changes, ConfigValue, Described, LaneInfo, PluginDetail, PluginInfo,
-    Problem, Sandbox, SessionInfo, Tls, ToolActivity, ToolInfo, ValueChange, Variable, Warm,
+    CallEvent, CallInfo, Change, Changes, ConfigValue, Described, GroupInfo, LaneInfo, PluginDetail,
+    PluginInfo, Problem, Sandbox, SessionInfo, Tls, ToolActivity, ToolInfo, ValueChange, Variable, Warm,
 };
 use time::format_description::well_known::Rfc3339;
 
 use super::requests::state;
 use crate::catalog::{self, Catalog, Fields, Plugin, PluginState, Tool};
 use crate::config::{Config, Difference, Network, SandboxMode};
+use crate::executor::GroupFigures;
 use crate::executor::sandbox::missing;
 use crate::executor::{LaneCounts, WarmState};
 use crate::letta::Letta;
@@ -51,18 +52,26 @@ fn tools_of<'a>(catalog: &'a Catalog, name: &'a str) -> impl Iterator<Item = &'a
     catalog.tools().iter().map(|tool| &**tool).filter(move |tool| tool.plugin_name() == Some(name))
 }
 
+/// What there is of a plugin at this moment.
+pub(super) struct Now {
+    pub(super) kept: Option<WarmState>,
+    pub(super) group: Option<GroupFigures>,
+    /// The unit lets plugins have control groups.
+    pub(super) has_groups: bool,
+}
+
 pub(super) fn plugin_detail(
     catalog: &Catalog,
     letta: &Letta,
     name: &str,
     found: &PluginState,
-    kept: Option<WarmState>,
+    now: Now,
 ) -> PluginDetail {
     let described = match found {
         PluginState::Pending | PluginState::Failed(_) => None,
         PluginState::Described(plugin) => {
             let tools = tools_of(catalog, name).map(|tool| tool.id().to_owned()).collect();
-            Some(described(plugin, letta, tools, kept))
+            Some(described(plugin, letta, tools, now))
         }
     };
     let mine =
@@ -76,7 +85,8 @@ pub(super) fn plugin_detail(
     }
 }
 
-fn described(plugin: &Plugin, letta: &Letta, tools: Vec<String>, kept: Option<WarmState>) -> Described {
+fn described(plugin: &Plugin, letta: &Letta, tools: Vec<String>, now: Now) -> Described {
+    let Now { kept, group, has_groups } = now;
     let fetched = letta.of(plugin.name()).unwrap_or_default();
     let description = plugin.description();
     Described {
@@ -90,7 +100,12 @@ fn described(plugin: &Plugin, letta: &Letta, tools: Vec<String>, kept: Option<Wa
         timeout_seconds: plugin.default_timeout().map(|timeout| timeout.as_secs_f64()),
         slots: plugin.slots(),
         warm: warm(plugin, kept),
-        sandbox: Box::new(sandbox(plugin)),
+        sandbox: Box::new(sandbox(plugin, has_groups)),
+        group: group.map(|found| GroupInfo {
+            processes: found.processes,
+            memory_bytes: found.memory,
+            cpu_seconds: found.cpu_seconds,
+        }),
         environment: description
             .environment
             .iter()
@@ -111,13 +126,15 @@ fn warm(plugin: &Plugin, kept: Option<WarmState>) -> Warm {
     Warm { mode: mode.to_owned(), parent: kept.parent, spares: kept.spares, reason }
 }
 
-fn sandbox(plugin: &Plugin) -> Sandbox {
+/// `has_groups`: the unit lets plugins have control groups.
+fn sandbox(plugin: &Plugin, has_groups: bool) -> Sandbox {
     let Some(held) = plugin.sandbox() else {
         return Sandbox { mode: SandboxMode::Off.as_str().to_owned(), ..Sandbox::default() };
     };
     let mode = if held.required { SandboxMode::Require } else { SandboxMode::BestEffort };
     let shown = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
     let limits = &held.limits;
+    let group = held.group.as_ref().filter(|_| has_groups);
     let bounds = [
         ("memory", limits.memory),
         ("data", limits.data),
@@ -126,6 +143,9 @@ fn sandbox(plugin: &Plugin) -> Sandbox {
         ("processes", limits.processes),
         ("more_processes", limits.more_processes),
         ("file_size", limits.file_size),
+        ("total_memory", group.map(|group| group.memory)),
+        ("total_processes", group.map(|group| group.processes)),
+        ("cpu_weight", group.map(|group| group.weight)),
     ];
     Sandbox {
         mode: mode.as_str().to_owned(),

@@ -3,7 +3,7 @@
 //! `lanes` decides which call may run and which waits; `spawner` starts processes and knows them; `process` sees one
 //! program through to its end, and `pipes` what it says meanwhile; `capture` keeps what is read within a limit, `spill` the
 //! whole of it; `warm` keeps processes ready; `descendants` finds the processes of a call that moved away; `live` shows a
-//! call from outside while it runs; `orphans` reaps what outlives its call; `launch` is the step between the daemon and
+//! call from outside while it runs; `groups` holds all processes of a plugin together, where the unit lets it; `orphans` reaps what outlives its call; `launch` is the step between the daemon and
 //! the program, in the child, and `sandbox` what is put on there.
 //!
 //! A program runs in a task of the executor's own. Dropping the future of [`Executor::run`] (the client went
@@ -11,6 +11,7 @@
 
 mod capture;
 mod descendants;
+mod groups;
 mod lanes;
 pub(crate) mod launch;
 mod live;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use capture::Captured;
+pub(crate) use groups::{Group, GroupFigures};
 pub(crate) use lanes::{Admission, Counts, LaneCounts, Queue};
 use lanes::{Lanes, Refused};
 pub(crate) use live::{Live, Sign};
@@ -296,6 +298,16 @@ impl Executor {
     /// What is kept of a plugin; nothing where it was not called lately.
     pub(crate) fn warm_state(&self, plugin: &str) -> Option<WarmState> {
         self.workers.state(plugin)
+    }
+
+    /// What all processes of a plugin take together; nothing where it has no group, or nothing of it ran yet.
+    pub(crate) fn group_figures(&self, plugin: &str) -> Option<GroupFigures> {
+        self.spawner.groups()?.figures(plugin)
+    }
+
+    /// Whether plugins have groups.
+    pub(crate) fn has_groups(&self) -> bool {
+        self.spawner.groups().is_some()
     }
 
     /// Parents and spares that wait.

@@ -3,6 +3,7 @@
 //! The end is always the same: ask the group, wait for the pipes to close up to the grace, kill the group, and
 //! only then reap its leader, because until that moment the group's number cannot belong to anyone else.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -108,9 +109,10 @@ pub(super) async fn run(
     ending: &CancellationToken,
     grace: Duration,
 ) -> io::Result<Outcome> {
+    let before = spawner.members(invocation.sandbox.as_deref());
     let Started { leader, taken, how } = start(spawner, workers, &invocation).await?;
     live.came(how);
-    let outcome = see_through(leader, &invocation, live, cancel, ending, grace).await?;
+    let outcome = see_through(leader, &invocation, live, &before, cancel, ending, grace).await?;
     if let Some(mut taken) = taken
         && matches!(outcome.end, End::Exited(_) | End::Signaled(_))
         && !taken.ran().await
@@ -121,7 +123,7 @@ pub(super) async fn run(
             "a warm worker died before it took a call; it is started cold"
         );
         let leader = spawn(spawner, &invocation)?;
-        return see_through(leader, &invocation, live, cancel, ending, grace).await;
+        return see_through(leader, &invocation, live, &before, cancel, ending, grace).await;
     }
     Ok(outcome)
 }
@@ -130,6 +132,7 @@ async fn see_through(
     mut leader: Leader<'_>,
     invocation: &Invocation,
     live: &Live,
+    before: &HashSet<Pid>,
     cancel: &CancellationToken,
     ending: &CancellationToken,
     grace: Duration,
@@ -158,7 +161,7 @@ async fn see_through(
         }
     };
     if end.is_some() {
-        end_all(&leader, &invocation.call, &mut reader, &exited, grace).await;
+        end_all(&leader, invocation, before, &mut reader, &exited, grace).await;
     } else {
         drain(&mut reader).await;
     }
@@ -189,14 +192,17 @@ async fn after(started: Instant, timeout: Option<Duration>) {
     }
 }
 
-/// Asks, waits, kills; then kills whatever moved out of the group.
+/// Asks, waits, kills; then kills whatever moved out of the group. `before` is who was in the plugin's control group
+/// before the call.
 async fn end_all(
     leader: &Leader<'_>,
-    call: &str,
+    invocation: &Invocation,
+    before: &HashSet<Pid>,
     reader: &mut Reader<'_>,
     exited: &AsyncFd<OwnedFd>,
     grace: Duration,
 ) {
+    let call = &invocation.call;
     let mut descendants = Descendants::of(leader.pid, call);
     descendants.look();
     leader.signal_group(Signal::TERM);
@@ -211,7 +217,8 @@ async fn end_all(
     let _dead = exited.readable().await;
     // A process may fork while it is being killed; a few rounds find what the last one missed.
     for round in 0..50u64 {
-        if descendants.kill() == 0 {
+        let strangers = || leader.spawner.end_strangers(invocation.sandbox.as_deref(), leader.pid, before);
+        if descendants.kill() + strangers() == 0 {
             return;
         }
         tokio::time::sleep(Duration::from_millis(1 + round)).await;

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustix::process::{Pid, Signal, getpid, kill_process_group, set_child_subreaper};
 
+use super::groups::Groups;
 use super::sandbox::Sandbox;
 use super::{launch, orphans};
 
@@ -19,6 +20,8 @@ pub(super) struct Spawner {
     known: Mutex<Known>,
     /// Held for reading from the fork until the child is noted, and for writing while strangers are reaped.
     starting: RwLock<()>,
+    /// Where the unit lets plugins have groups.
+    groups: Option<Groups>,
 }
 
 #[derive(Debug, Default)]
@@ -44,11 +47,42 @@ pub(super) struct Program<'a, E> {
 impl Spawner {
     pub(super) fn new() -> io::Result<Self> {
         set_child_subreaper(Some(getpid()))?;
-        Ok(Self { known: Mutex::default(), starting: RwLock::default() })
+        let groups = Groups::take().unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot use the control group that the unit delegates");
+            None
+        });
+        Ok(Self { known: Mutex::default(), starting: RwLock::default(), groups })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn groups(&self) -> Option<&Groups> {
+        self.groups.as_ref()
+    }
+
+    /// Who is in the group that a sandbox names.
+    pub(super) fn members(&self, sandbox: Option<&Sandbox>) -> HashSet<Pid> {
+        let group = sandbox.and_then(|sandbox| sandbox.group.as_ref());
+        self.groups.as_ref().zip(group).map(|(groups, group)| groups.members(&group.name)).unwrap_or_default()
+    }
+
+    /// Kills what a call has left in its group; returns how many it found.
+    ///
+    /// Who was there before the call, and who waits for one, lives on. Where another call of the plugin runs, nobody can
+    /// tell whose a process is: it is left to the one that ends last.
+    pub(super) fn end_strangers(&self, sandbox: Option<&Sandbox>, call: Pid, before: &HashSet<Pid>) -> usize {
+        let group = sandbox.and_then(|sandbox| sandbox.group.as_ref());
+        let Some((groups, group)) = self.groups.as_ref().zip(group) else { return 0 };
+        let members = groups.members(&group.name);
+        let known = self.known();
+        if known.leaders.iter().any(|leader| *leader != call && members.contains(leader)) {
+            return 0;
+        }
+        let but = before.iter().chain(&known.kept).copied().filter(|pid| members.contains(pid)).collect();
+        drop(known);
+        groups.end(&group.name, &but)
     }
 
     /// The programs that run.
@@ -70,11 +104,16 @@ impl Spawner {
             // Nothing is to be done in the child: no process is worth it.
             None => Command::new(program.program),
             Some(sandbox) => {
+                let entrance = match self.groups.as_ref().zip(sandbox.group.as_ref()) {
+                    Some((groups, group)) => groups.prepare(group)?,
+                    None => PathBuf::new(),
+                };
                 let mut launcher = Command::new("/proc/self/exe");
                 launcher
                     .arg0("smcpd")
                     .arg(launch::SUBCOMMAND)
                     .arg(std::process::id().to_string())
+                    .arg(entrance)
                     .arg(serde_json::to_string(sandbox).map_err(io::Error::other)?)
                     .arg(program.program);
                 launcher

@@ -115,7 +115,7 @@ pub(crate) enum Rescan {
 }
 
 /// The state of things at the moment of asking.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Moment {
     pub(crate) running: usize,
     pub(crate) waiting: usize,
@@ -128,6 +128,18 @@ pub(crate) struct Moment {
     /// By state.
     pub(crate) plugins: [(&'static str, usize); 3],
     pub(crate) tools: usize,
+    /// Of plugins that have a control group.
+    pub(crate) groups: Vec<GroupMoment>,
+}
+
+/// What all processes of a plugin take together.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct GroupMoment {
+    pub(crate) plugin: String,
+    pub(crate) processes: usize,
+    /// Bytes; `None` where nobody counts it.
+    pub(crate) memory: Option<u64>,
+    pub(crate) cpu_seconds: Option<f64>,
 }
 
 impl Reason {
@@ -209,6 +221,9 @@ pub(super) struct Exposition {
     streams: Gauge,
     plugins: Family<StateLabel, Gauge>,
     tools: Gauge,
+    group_processes: Family<PluginLabel, Gauge>,
+    group_memory: Family<PluginLabel, Gauge>,
+    group_cpu: Family<PluginLabel, Real>,
     cpu: Counter<f64, std::sync::atomic::AtomicU64>,
     resident: Gauge,
     descriptors: Gauge,
@@ -243,6 +258,9 @@ impl Exposition {
             streams: Gauge::default(),
             plugins: Family::default(),
             tools: Gauge::default(),
+            group_processes: Family::default(),
+            group_memory: Family::default(),
+            group_cpu: Family::default(),
             cpu: Counter::default(),
             resident: Gauge::default(),
             descriptors: Gauge::default(),
@@ -273,6 +291,17 @@ impl Exposition {
         all.register("smcp_streams", "Sessions whose client listens on a stream", new.streams.clone());
         all.register("smcp_plugins", "Plugins by state", new.plugins.clone());
         all.register("smcp_tools", "Tools that can be called", new.tools.clone());
+        all.register(
+            "smcp_group_processes",
+            "Processes in a plugin's control group, where it has one",
+            new.group_processes.clone(),
+        );
+        all.register("smcp_group_memory_bytes", "Memory of all of them together", new.group_memory.clone());
+        all.register(
+            "smcp_group_cpu_seconds",
+            "Time on processors that they took since the daemon's start",
+            new.group_cpu.clone(),
+        );
         all.register("process_cpu_seconds", "Time on processors that the daemon took", new.cpu.clone());
         all.register("process_resident_memory_bytes", "Memory of the daemon", new.resident.clone());
         all.register("process_open_fds", "Open file descriptors of the daemon", new.descriptors.clone());
@@ -328,6 +357,24 @@ impl Exposition {
         self.dropped.inc_by(count);
     }
 
+    /// Plugins that are gone are so here too.
+    fn groups(&self, groups: &[GroupMoment]) {
+        self.group_processes.clear();
+        self.group_memory.clear();
+        self.group_cpu.clear();
+        for group in groups.iter().take(PLUGINS) {
+            let label = PluginLabel { plugin: group.plugin.clone() };
+            let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            self.group_processes.get_or_create(&label).set(whole(group.processes as u64));
+            if let Some(bytes) = group.memory {
+                self.group_memory.get_or_create(&label).set(whole(bytes));
+            }
+            if let Some(seconds) = group.cpu_seconds {
+                self.group_cpu.get_or_create(&label).set(seconds);
+            }
+        }
+    }
+
     /// Writes everything in Prometheus' text format, version 0.0.4.
     pub(super) fn render(&self, moment: &Moment) -> String {
         let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
@@ -345,6 +392,7 @@ impl Exposition {
             self.plugins.get_or_create(&StateLabel { state }).set(whole(count));
         }
         self.tools.set(whole(moment.tools));
+        self.groups(&moment.groups);
         let figures = process::read();
         self.cpu.inc_by((figures.cpu - self.cpu.get()).max(0.0));
         self.resident.set(whole(figures.resident));

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub(crate) use exposition::{Finished, Moment, Reason, Rescan};
+pub(crate) use exposition::{Finished, GroupMoment, Moment, Reason, Rescan};
 
 use exposition::Exposition;
 

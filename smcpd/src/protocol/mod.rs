@@ -73,7 +73,7 @@ use updated::{Versions, Wanted};
 use crate::auth::{Caller, Grant};
 use crate::catalog::{Catalog, CatalogHandle, Fields, List};
 use crate::config::Current;
-use crate::executor::{Executor, LaneCounts, WarmState};
+use crate::executor::{Executor, GroupFigures, LaneCounts, WarmState};
 use crate::letta::Letta;
 use crate::limits::Exceeded;
 use crate::metrics::Metrics;
@@ -212,6 +212,16 @@ impl Service {
     /// What is kept ready for a plugin; nothing where it was not called lately.
     pub(crate) fn warm_state(&self, plugin: &str) -> Option<WarmState> {
         self.executor.warm_state(plugin)
+    }
+
+    /// What all processes of a plugin take together.
+    pub(crate) fn group_figures(&self, plugin: &str) -> Option<GroupFigures> {
+        self.executor.group_figures(plugin)
+    }
+
+    /// Whether plugins have control groups.
+    pub(crate) fn has_groups(&self) -> bool {
+        self.executor.has_groups()
     }
 
     /// The calls of this moment.

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::{Health, Service, Transport};
 use crate::catalog::Fields;
-use crate::metrics::Moment;
+use crate::executor::GroupFigures;
+use crate::metrics::{GroupMoment, Moment};
 
 impl Service {
     /// Returns one line for people: what is served and what is going on.
@@ -75,7 +76,13 @@ impl Service {
                 ("pending", plugins.pending),
             ],
             tools: catalog.tools().len(),
+            groups: catalog.plugins().keys().filter_map(|name| self.group_moment(name)).collect(),
         })
+    }
+
+    fn group_moment(&self, plugin: &str) -> Option<GroupMoment> {
+        let GroupFigures { processes, memory, cpu_seconds } = self.executor.group_figures(plugin)?;
+        Some(GroupMoment { plugin: plugin.to_owned(), processes, memory, cpu_seconds })
     }
 
     /// The catalog as one message, for `/sse` streams that open with it.

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use kernel::{Feature, missing};
 use serde::{Deserialize, Serialize};
 
+use super::groups::Group;
 use crate::config::{Limits, Network};
 
 /// What one plugin may do beyond computing. The default holds it to nothing but what all are held to.
@@ -26,6 +27,9 @@ pub(crate) struct Sandbox {
     pub(crate) files: Files,
     pub(crate) network: Network,
     pub(crate) limits: Limits,
+    /// Where all processes of the plugin are together, if there are such groups.
+    #[serde(skip)]
+    pub(crate) group: Option<Group>,
 }
 
 /// Which files can be opened. Each path stands for all that is below it.
