@@ -56,6 +56,12 @@ fn call<'a>(plugin: &'a str, tool: &'a str, outcome: &'static str) -> Finished<'
 fn moment() -> Moment {
     Moment {
         running: 3,
+        groups: vec![GroupMoment {
+            plugin: "a".to_owned(),
+            processes: 2,
+            memory: Some(4096),
+            cpu_seconds: Some(1.5),
+        }],
         sessions: [("http", 2), ("sse", 0), ("stdio", 0)],
         plugins: [("described", 1), ("failed", 0), ("pending", 0)],
         ..Moment::default()
