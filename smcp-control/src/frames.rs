@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::filter::Filter;
+use crate::keys::{KeyChanged, KeyInfo};
 use crate::records::{AuditRecord, Changes, ConfigValue, Finding, LogRecord, Reloaded};
 use crate::state::{Activity, CallInfo, PluginDetail, PluginInfo, SessionInfo, Status, ToolInfo};
 
@@ -86,6 +87,22 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Filter::is_empty")]
         filter: Filter,
     },
+    Keys,
+    KeyCreate {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_seconds: Option<u64>,
+    },
+    KeyRevoke {
+        name: String,
+    },
+    KeyRotate {
+        name: String,
+        /// How long the old secret goes on.
+        overlap_seconds: u64,
+    },
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
@@ -118,7 +135,11 @@ impl Request {
             | Self::Cancel { .. }
             | Self::Activity
             | Self::Logs { .. }
-            | Self::Audit { .. } => Access::Control,
+            | Self::Audit { .. }
+            | Self::Keys
+            | Self::KeyCreate { .. }
+            | Self::KeyRevoke { .. }
+            | Self::KeyRotate { .. } => Access::Control,
         }
     }
 }
@@ -162,6 +183,10 @@ pub enum Reply {
     Activity(Activity),
     Log(LogRecord),
     Audit(AuditRecord),
+    Keys {
+        keys: Vec<KeyInfo>,
+    },
+    KeyChanged(KeyChanged),
     /// So many records of a followed kind were lost because the client reads slowly.
     Missed {
         records: u64,
@@ -188,6 +213,8 @@ impl Reply {
             | Self::Sessions { .. }
             | Self::Calls { .. }
             | Self::Activity(_)
+            | Self::Keys { .. }
+            | Self::KeyChanged(_)
             | Self::Done
             | Self::Refused(_) => false,
         }

@@ -15,6 +15,7 @@
 mod client;
 mod filter;
 mod frames;
+mod keys;
 mod location;
 mod records;
 mod state;
@@ -23,6 +24,7 @@ mod wire;
 pub use client::{Client, ClientError};
 pub use filter::Filter;
 pub use frames::{Access, CallEvent, Cause, Hello, Refusal, RefusalCode, Reply, Request};
+pub use keys::{KeyChanged, KeyInfo, KeySource, KeyState, SecretText};
 pub use location::{CALL_SOCKET, CONTROL_SOCKET, candidates};
 pub use records::{
     AuditRecord, Change, Changes, ConfigValue, Finding, LogRecord, Reloaded, Severity, ValueChange,

@@ -52,10 +52,14 @@ fn name_of_request(request: &Request) -> &'static str {
         Request::Activity => "activity",
         Request::Logs { .. } => "logs",
         Request::Audit { .. } => "audit",
+        Request::Keys => "keys",
+        Request::KeyCreate { .. } => "key_create",
+        Request::KeyRevoke { .. } => "key_revoke",
+        Request::KeyRotate { .. } => "key_rotate",
     }
 }
 
-const REQUESTS: usize = 17;
+const REQUESTS: usize = 21;
 
 fn name_of_reply(reply: &Reply) -> &'static str {
     match reply {
@@ -75,13 +79,15 @@ fn name_of_reply(reply: &Reply) -> &'static str {
         Reply::Activity(_) => "activity",
         Reply::Log(_) => "log",
         Reply::Audit(_) => "audit",
+        Reply::Keys { .. } => "keys",
+        Reply::KeyChanged(_) => "key_changed",
         Reply::Missed { .. } => "missed",
         Reply::Done => "done",
         Reply::Refused(_) => "refused",
     }
 }
 
-const REPLIES: usize = 19;
+const REPLIES: usize = 21;
 
 #[test]
 fn every_frame_of_the_first_version_is_read_and_means_the_same() {
@@ -133,6 +139,9 @@ fn a_request_without_what_it_needs_is_refused() {
         r#"{"request":"logs"}"#,
         r#"{"request":"logs","lines":-1}"#,
         r#"{"request":"rescan","cause":{"action":"link"}}"#,
+        r#"{"request":"key_create"}"#,
+        r#"{"request":"key_create","name":"a","expires_seconds":-1}"#,
+        r#"{"request":"key_rotate","name":"a"}"#,
         r#"{"request":"dance"}"#,
         r#"{"request":7}"#,
         "{}",

@@ -55,6 +55,9 @@ pub(crate) enum Command {
     /// Manage plugins
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Manage the API keys of clients that come over HTTP
+    #[command(subcommand)]
+    Keys(Keys),
     /// List the sessions of clients
     Sessions,
     /// List the calls that run or wait
@@ -156,6 +159,37 @@ pub(crate) struct Records {
     /// So many of the latest
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]
     pub(crate) lines: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// List the keys; no secret is shown
+    List,
+    /// Make a key, and print its secret this once
+    Create {
+        /// What its holder is called in logs and records
+        #[arg(long)]
+        name: String,
+        /// The agent that it is given to; what requests claim of themselves does not count then
+        #[arg(long, value_name = "ID")]
+        agent: Option<String>,
+        /// It opens for so long, such as `12h` or `90d`
+        #[arg(long, value_name = "DURATION", value_parser = crate::records::duration)]
+        expires: Option<std::time::Duration>,
+    },
+    /// Take a key back, and end whatever was opened with it
+    Revoke {
+        #[arg(add = completion::keys())]
+        name: String,
+    },
+    /// Give a key another secret, and print it this once
+    Rotate {
+        #[arg(add = completion::keys())]
+        name: String,
+        /// The old secret goes on for so long
+        #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = crate::records::duration)]
+        overlap: std::time::Duration,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,7 +7,7 @@ use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
 use crate::table::print;
 use crate::{
-    bridge, call, changes, completion, connect, doctor, plugin, plugins, records, status, tools, top,
+    bridge, call, changes, completion, connect, doctor, keys, plugin, plugins, records, status, tools, top,
 };
 
 /// Carries out one command.
@@ -66,6 +66,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
             plugin::deps(daemon, &name, &user, dry_run).await
         }
         Command::Plugin(Plugin::Unlink { name, dry_run }) => plugins::unlink(daemon, &name, dry_run).await,
+        Command::Keys(command) => keys::run(daemon, command).await,
         Command::Sessions => status::sessions(daemon).await,
         Command::Calls => status::calls(daemon).await,
         Command::Cancel { call } => status::cancel(daemon, call).await,

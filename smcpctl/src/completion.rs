@@ -13,7 +13,7 @@ use clap_complete::Shell;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::{CompleteEnv, Shells};
 use serde_json::Value;
-use smcp_control::{Client, Reply, Request, ToolInfo, candidates};
+use smcp_control::{Client, KeySource, Reply, Request, ToolInfo, candidates};
 
 use crate::beside;
 use crate::cli::Cli;
@@ -69,6 +69,17 @@ pub(crate) fn plugins() -> ArgValueCompleter {
 pub(crate) fn calls() -> ArgValueCompleter {
     names(|| match ask(Request::Calls) {
         Some(Reply::Calls { calls }) => calls.into_iter().map(|call| (call.id, call.tool)).collect(),
+        _ => Vec::new(),
+    })
+}
+
+/// Completes with the names of keys that operators made.
+pub(crate) fn keys() -> ArgValueCompleter {
+    names(|| match ask(Request::Keys) {
+        Some(Reply::Keys { keys }) => {
+            let made = keys.into_iter().filter(|key| key.source == KeySource::Created);
+            made.map(|key| (key.name, key.state.as_str().to_owned())).collect()
+        }
         _ => Vec::new(),
     })
 }

@@ -108,7 +108,11 @@ fn deadline(request: &Request) -> Option<Duration> {
         | Request::Sessions
         | Request::Calls
         | Request::Cancel { .. }
-        | Request::Activity => Some(AT_ONCE),
+        | Request::Activity
+        | Request::Keys
+        | Request::KeyCreate { .. }
+        | Request::KeyRevoke { .. }
+        | Request::KeyRotate { .. } => Some(AT_ONCE),
     }
 }
 

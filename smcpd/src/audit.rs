@@ -6,6 +6,9 @@ use crate::recent::{self, Recent};
 /// Changes that are kept; the journal has them all.
 const KEEP: usize = 1_000;
 
+/// The user that nobody is.
+const NOBODY: u32 = 65_534;
+
 /// One change, made or refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
@@ -46,6 +49,11 @@ impl Audit {
             object: object.to_owned(),
             outcome: outcome.to_owned(),
         });
+    }
+
+    /// The same of somebody who came over the network, and is no user of this host.
+    pub(crate) fn note_peer(&self, action: &str, peer: &str, outcome: &str) {
+        self.note(NOBODY, None, action, peer, outcome);
     }
 
     pub(crate) fn records(&self) -> &Recent<Record> {

@@ -4,6 +4,7 @@
 
 mod completion;
 mod connect;
+mod keys;
 mod letta;
 mod live;
 mod plugin_check;

@@ -185,6 +185,53 @@ def check_what_one_key_made_another_does_not_find(place):
         expect("error" in read["l"] and "xxx" not in json.dumps(read["l"]), read["l"])
 
 
+def keys(daemon, *words):
+    """Runs `smcpctl keys` and returns what it prints: the secret, of a key that is made."""
+    done = daemon.ctl("keys", *words)
+    expect(done.returncode == 0, done)
+    return done.stdout.strip()
+
+
+@claim("A key that is revoked or expires")
+def check_what_a_revoked_key_opened_ends(place):
+    with served(place) as daemon:
+        secret = {"X-API-Key": keys(daemon, "create", "--name", "a")}
+        session = Session(daemon, secret)
+        session.ask("ping")
+        keys(daemon, "revoke", "a")
+        expect(status(daemon, {**session.headers, **secret}, {**LIST, "id": 9}, "/mcp") == 401, "it still opens")
+        keys(daemon, "create", "--name", "b", "--expires", "1s")
+        time.sleep(1.5)
+        listed = json.loads(keys(daemon, "list", "--json"))["keys"]
+        expect([key["state"] for key in listed] == ["expired"], listed)
+
+
+@claim("The first key shuts the door")
+def check_the_first_key_shuts_the_door_and_the_last_does_not_open_it(place):
+    with served(place) as daemon:
+        expect(status(daemon) == 200, "a key is needed")
+        secret = keys(daemon, "create", "--name", "a")
+        expect([status(daemon), status(daemon, {"X-API-Key": secret})] == [401, 200], "the door is open")
+        keys(daemon, "revoke", "a")
+        expect([status(daemon), status(daemon, {"X-API-Key": secret})] == [401, 401], "the door is open again")
+
+
+@claim("A key in a URL")
+def check_a_key_in_a_url_is_refused_and_not_logged(place):
+    with served(place, environment={"MCP_API_KEY": "hush"}) as daemon:
+        expect(status(daemon, {"X-API-Key": "hush"}, path="/messages/?api_key=hush") == 400, "it was taken")
+        expect("hush" not in daemon.said(), "it was logged")
+
+
+@claim("Wrong keys")
+def check_wrong_keys_are_slowed_down_and_noted(place):
+    with served(place, environment={"MCP_API_KEY": "hush"}) as daemon:
+        statuses = [status(daemon, {"X-API-Key": "guess"}) for _ in range(11)]
+        expect(statuses == [401] * 10 + [429], statuses)
+        said = daemon.ctl("audit").stdout
+        expect(said.count("wrong-keys") == 1 and "guess" not in said, said)
+
+
 @claim("A key that is taken out")
 def check_a_key_that_left_its_file_is_refused_after_a_reload(place):
     keys = os.path.join(place.temp, "keys")

@@ -1,6 +1,7 @@
 //! What somebody was let in with: who they are, which tools they reach, and until when.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
@@ -60,11 +61,18 @@ pub(crate) struct Grant {
     scope: Scope,
     agent: Option<Arc<str>>,
     ended: CancellationToken,
+    /// When it was last presented, in seconds since 1970; 0 is never.
+    used: AtomicU64,
 }
 
 impl Grant {
     pub(crate) fn new(caller: Caller, scope: Scope) -> Self {
-        Self { caller, scope, agent: None, ended: CancellationToken::new() }
+        Self { caller, scope, agent: None, ended: CancellationToken::new(), used: AtomicU64::new(0) }
+    }
+
+    /// The same, held by one agent.
+    pub(super) fn of_agent(self, agent: Option<&str>) -> Self {
+        Self { agent: agent.map(Arc::from), ..self }
     }
 
     /// One that nothing limits, for whoever needs no key.
@@ -88,6 +96,18 @@ impl Grant {
     /// Is cancelled once the grant is worth nothing any more.
     pub(crate) fn ended(&self) -> &CancellationToken {
         &self.ended
+    }
+
+    /// Notes that it is used.
+    pub(super) fn touch(&self, now: u64) {
+        // Read first: the line of memory stays with every core while the second is the same.
+        if self.used.load(Ordering::Relaxed) != now {
+            self.used.store(now, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn used(&self) -> Option<u64> {
+        Some(self.used.load(Ordering::Relaxed)).filter(|used| *used > 0)
     }
 
     /// Whether the other one lets the same caller do the same.

@@ -15,7 +15,7 @@ use super::{
     Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools, Warm,
     letta, sandbox, state_key, tls,
 };
-use crate::auth::{Keys, Policy};
+use crate::auth::{self, Keys, Policy, Scope};
 use crate::paths::Paths;
 
 /// No duration of ours is longer; beyond it arithmetic on instants may overflow.
@@ -33,12 +33,12 @@ pub(super) fn check(
     let mut effective = effective(&layers, &paths);
     let tls = tls::check(&key, &credentials, &mut effective)?;
     let shows_certificates = tls.as_ref().is_some_and(|tls| tls.clients.is_some());
-    let keys = keys(&key, environment, &credentials, shows_certificates)?;
+    let keys = keys(&key, environment, &credentials, shows_certificates, &paths)?;
     let letta = letta::check(&key, environment, &credentials, &mut effective)?;
     let state_keys = state_key::check(&key, &credentials, &mut effective)?;
     hand_over(credentials, &mut plugin, &mut effective);
     Ok(Config {
-        http: http(&key, !keys.is_empty() || shows_certificates)?,
+        http: http(&key, keys.count() > 0 || shows_certificates, !keys.is_open())?,
         sessions: Sessions {
             max: key.count("sessions.max", file.sessions.max)?.get(),
             per_caller: key.count("sessions.per_caller", file.sessions.per_caller)?.get(),
@@ -58,6 +58,8 @@ pub(super) fn check(
         secrets: sandbox::secrets(&key, environment),
         execution: execution(&key)?,
         keys,
+        key_attempts: u32::try_from(key.whole("auth.wrong_keys", file.auth.wrong_keys, 1)?)
+            .unwrap_or(u32::MAX),
         auth_disabled: file.auth.disabled && !file.auth.required,
         state_keys,
         tls,
@@ -134,7 +136,8 @@ impl Key<'_> {
     }
 }
 
-fn http(key: &Key<'_>, is_guarded: bool) -> Result<Http, ConfigError> {
+/// `has_any` says that somebody can be let in, `is_guarded` that nobody is who shows nothing.
+fn http(key: &Key<'_>, has_any: bool, is_guarded: bool) -> Result<Http, ConfigError> {
     let file = &key.layers.file;
     let http = &file.http;
     let port = u16::try_from(http.port)
@@ -149,16 +152,17 @@ fn http(key: &Key<'_>, is_guarded: bool) -> Result<Http, ConfigError> {
         host = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     }
     let open = file.auth.disabled && !file.auth.required;
-    if file.auth.required && !is_guarded {
+    if file.auth.required && !has_any {
         return Err(ConfigError::Refused(
-            "a key is required (--require-auth) and none is set: set MCP_API_KEY, or `auth.key_files`"
+            "a key is required (--require-auth) and there is none: make one with `smcpctl keys create` while the \
+             daemon listens on 127.0.0.1 without it, or set MCP_API_KEY or `auth.key_files`"
                 .to_owned(),
         ));
     }
     if !host.is_loopback() && !is_guarded && !open {
         return Err(ConfigError::Refused(format!(
             "refusing to listen on {host} without an API key: \
-             set MCP_API_KEY (or `auth.key_files`), or listen on 127.0.0.1"
+             set MCP_API_KEY (or `auth.key_files`, or `smcpctl keys create`), or listen on 127.0.0.1"
         )));
     }
     let body_limit = key.whole("http.body_limit", http.body_limit, 1024)?;
@@ -353,9 +357,10 @@ fn keys(
     environment: &dyn Fn(&str) -> Option<OsString>,
     credentials: &Credentials,
     shows_certificates: bool,
+    paths: &Paths,
 ) -> Result<Keys, ConfigError> {
-    let auth = &key.layers.file.auth;
-    if auth.disabled && !auth.required {
+    let settings = &key.layers.file.auth;
+    if settings.disabled && !settings.required {
         return Ok(Keys::default());
     }
     let mut secrets = Vec::new();
@@ -366,14 +371,16 @@ fn keys(
             .map_err(|_| ConfigError::Environment { name, message: "is not UTF-8".to_owned() })?;
         secrets.extend(split_keys(&value, if name == "MCP_API_KEYS" { ',' } else { '\n' }));
     }
-    for path in &auth.key_files {
+    for path in &settings.key_files {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: PathBuf::from(path), source })?;
         secrets.extend(split_keys(&text, '\n'));
     }
     secrets.extend(credentials.keys.iter().flat_map(|(_, text)| split_keys(text, '\n')));
-    let allow_loopback = auth.allow_loopback && !auth.required;
-    Ok(Keys::new(secrets, Policy { allow_loopback, required: shows_certificates }))
+    let created = auth::read_created(&paths.state.join(auth::FILE))?;
+    let allow_loopback = settings.allow_loopback && !settings.required;
+    let policy = Policy { allow_loopback, required: shows_certificates };
+    Ok(Keys::new(secrets, created, policy, Scope::Everything))
 }
 
 fn split_keys(text: &str, separator: char) -> Vec<String> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Config, ConfigError, Origin};
+use crate::auth::{self, KeyChange, KeyError, NewSecret, Record, StoreError};
 
 /// Reloads that may wait to be done.
 const WAITING: usize = 16;
@@ -129,6 +130,74 @@ pub(crate) enum ReloadError {
     Stopping,
 }
 
+/// What is wanted of the configuration, one after the other.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    Reload(Reload),
+    Keys(Keys),
+}
+
+/// One change of the keys that operators made.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    change: KeyChange,
+    answer: oneshot::Sender<Result<KeyChanged, KeyRefused>>,
+}
+
+/// A key that was made, rotated or revoked.
+#[derive(Debug)]
+pub(crate) struct KeyChanged {
+    pub(crate) record: Record,
+    /// What the holder presents from now on; nobody is told again.
+    pub(crate) secret: Option<NewSecret>,
+    /// Until now nobody needed a key.
+    pub(crate) was_open: bool,
+}
+
+/// Why the keys stay as they are.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyRefused {
+    #[error(transparent)]
+    Change(#[from] KeyError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("too many changes are waiting")]
+    Busy,
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+impl Keys {
+    /// Changes the file, and then what the door knows: a key that is not kept opens nothing. The rest of the
+    /// configuration stays, also where its file cannot be read at the moment: a revocation waits for nothing.
+    pub(crate) fn carry_out(self, publisher: &Publisher) {
+        let change = || {
+            let old = publisher.current();
+            let path = old.paths.state.join(auth::FILE);
+            let mut created = auth::read_created(&path)?;
+            let secret = NewSecret::make();
+            let record = created.change(&self.change, auth::now(), &secret)?;
+            auth::write_created(&path, &created)?;
+            let was_open = old.keys.is_open();
+            let mut new = Config::clone(&old);
+            // Where nobody needs a key, a new one changes nothing.
+            if !old.auth_disabled {
+                new.keys = old.keys.with_created(created);
+                new.keys.succeed(&old.keys);
+            }
+            publisher.sender.send_replace(Arc::new(new));
+            let secret = match self.change {
+                KeyChange::Create { .. } | KeyChange::Rotate { .. } => Some(secret),
+                KeyChange::Revoke { .. } => None,
+            };
+            Ok(KeyChanged { record, secret, was_open })
+        };
+        let result = change();
+        // Whoever asked may have gone away.
+        let _gone = self.answer.send(result);
+    }
+}
+
 /// One request to read the configuration again.
 #[derive(Debug)]
 pub(crate) struct Reload {
@@ -204,11 +273,11 @@ impl Publisher {
 /// Asks for the configuration to be read again.
 #[derive(Debug, Clone)]
 pub(crate) struct Reloads {
-    requests: mpsc::Sender<Reload>,
+    requests: mpsc::Sender<Wish>,
 }
 
 impl Reloads {
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Reload>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Wish>) {
         let (requests, receiver) = mpsc::channel(WAITING);
         (Self { requests }, receiver)
     }
@@ -216,11 +285,21 @@ impl Reloads {
     /// Reads, checks, and swaps or keeps; with `plan` it only reads and checks.
     pub(crate) async fn request(&self, plan: bool) -> Answer {
         let (answer, result) = oneshot::channel();
-        self.requests.try_send(Reload { plan, answer }).map_err(|error| match error {
+        self.requests.try_send(Wish::Reload(Reload { plan, answer })).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => ReloadError::Busy,
             mpsc::error::TrySendError::Closed(_) => ReloadError::Stopping,
         })?;
         result.await.unwrap_or(Err(ReloadError::Stopping))
+    }
+
+    /// Changes the keys that operators made.
+    pub(crate) async fn change_key(&self, change: KeyChange) -> Result<KeyChanged, KeyRefused> {
+        let (answer, result) = oneshot::channel();
+        self.requests.try_send(Wish::Keys(Keys { change, answer })).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => KeyRefused::Busy,
+            mpsc::error::TrySendError::Closed(_) => KeyRefused::Stopping,
+        })?;
+        result.await.unwrap_or(Err(KeyRefused::Stopping))
     }
 }
 
@@ -252,9 +331,10 @@ mod tests {
         let (reloads, mut requests) = Reloads::new();
         let ask = async |plan: bool,
                          changes: &[(&'static str, toml::Value)],
-                         requests: &mut mpsc::Receiver<Reload>| {
+                         requests: &mut mpsc::Receiver<Wish>| {
             let (answer, ()) = tokio::join!(reloads.request(plan), async {
-                let _told = requests.recv().await.unwrap().carry_out(&publisher, || for_tests(changes));
+                let Wish::Reload(reload) = requests.recv().await.unwrap() else { panic!("a reload") };
+                let _told = reload.carry_out(&publisher, || for_tests(changes));
             });
             answer.map(|found| {
                 let line =

@@ -169,7 +169,7 @@ impl Default for Execution {
     }
 }
 
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Auth {
     /// Files with one key a line.
@@ -177,8 +177,23 @@ pub(super) struct Auth {
     pub(super) allow_loopback: bool,
     pub(super) disabled: bool,
     pub(super) required: bool,
+    /// Of one peer, within a minute.
+    pub(super) wrong_keys: i64,
     /// A file with the keys that daemons share, one a line.
     pub(super) state_key_file: Option<PathBuf>,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            key_files: Vec::new(),
+            allow_loopback: false,
+            disabled: false,
+            required: false,
+            wrong_keys: 10,
+            state_key_file: None,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

@@ -25,7 +25,9 @@ use std::time::Duration;
 pub(crate) use check::is_module;
 #[cfg(test)]
 pub(crate) use current::for_tests;
-pub(crate) use current::{Current, Difference, Publisher, Reload, ReloadError, Reloads};
+pub(crate) use current::{
+    Current, Difference, KeyChanged, KeyRefused, Publisher, ReloadError, Reloads, Wish,
+};
 pub(crate) use layers::{Origin, Override};
 pub(crate) use letta::{Letta, Secret};
 pub(crate) use sandbox::{
@@ -41,7 +43,7 @@ use crate::paths::{Mode, Paths};
 type Effective = Vec<(String, String, Origin)>;
 
 /// Everything the daemon was told, checked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) paths: Paths,
     pub(crate) http: Http,
@@ -55,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) secrets: Vec<PathBuf>,
     pub(crate) execution: Execution,
     pub(crate) keys: Keys,
+    /// Wrong keys of one peer within a minute; one more has to wait.
+    pub(crate) key_attempts: u32,
     /// `auth.disabled`: no key and no guard on the address; the daemon warns of it at each start.
     pub(crate) auth_disabled: bool,
     pub(crate) state_keys: StateKeys,
@@ -320,12 +324,14 @@ pub(crate) enum ConfigError {
     Value { key: String, origin: Origin, message: String },
     #[error("{0}")]
     Refused(String),
+    #[error(transparent)]
+    Keys(#[from] crate::auth::StoreError),
 }
 
 impl Config {
     /// Whether anyone has to show who they are.
     pub(crate) fn is_guarded(&self) -> bool {
-        !self.keys.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.clients.is_some())
+        !self.keys.is_open() || self.tls.as_ref().is_some_and(|tls| tls.clients.is_some())
     }
 
     /// Returns the address to listen on where anyone chose one, and where they did.

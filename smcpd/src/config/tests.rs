@@ -101,7 +101,7 @@ fn a_refusal_names_the_file_the_line_the_key_and_the_reason() {
         ("", &[("MCP_AUTH_DISABLED", "maybe")], "MCP_AUTH_DISABLED: `maybe` is neither"),
         ("", &[("MCP_HOST", "0.0.0.0")], "refusing to listen on 0.0.0.0 without an API key: set MCP_API_KEY"),
         ("http.allow_external = true", &[], "refusing to listen on 0.0.0.0 without an API key"),
-        ("auth.required = true", &[], "a key is required (--require-auth) and none is set"),
+        ("auth.required = true", &[], "a key is required (--require-auth) and there is none"),
         ("auth.required = true", &[("MCP_AUTH_DISABLED", "1")], "a key is required"),
     ];
     for (text, environment, expected) in cases {
@@ -118,7 +118,7 @@ fn an_address_beyond_loopback_needs_a_key_or_the_guard_switched_off() {
     assert!(load("http.host = \"::\"", key, Vec::new()).is_ok());
     assert!(load("http.host = \"::1\"", &[], Vec::new()).is_ok());
     let open = load("http.host = \"0.0.0.0\"", &[("MCP_AUTH_DISABLED", "1")], Vec::new()).unwrap();
-    assert!(open.auth_disabled && open.keys.is_empty());
+    assert!(open.auth_disabled && open.keys.is_open());
 }
 
 #[test]
@@ -130,10 +130,42 @@ fn keys_come_from_both_variables_and_files_and_requiring_them_closes_loopback() 
     let environment = [("MCP_API_KEY", "one"), ("MCP_API_KEYS", "two, one,,")];
     let config = load(&text, &environment, Vec::new()).unwrap();
     assert_eq!(format!("{:?}", config.keys), "Keys(4 of them)");
-    assert!(config.keys.admit(&[], &[], true).is_ok());
+    assert!(config.keys.admit(&[], &[], true, 0, || None).is_ok());
     let config = load(&format!("{text}auth.required = true"), &environment, Vec::new()).unwrap();
-    assert!(config.keys.admit(&[], &[], true).is_err());
-    assert!(config.keys.admit(&[], &["four"], true).is_ok());
+    assert!(config.keys.admit(&[], &[], true, 0, || None).is_err());
+    assert!(config.keys.admit(&[], &["four"], true, 0, || None).is_ok());
+}
+
+#[test]
+fn a_created_key_counts_for_the_guards_and_its_file_has_to_be_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+
+    use crate::auth::{self, Created, KeyChange, NewSecret};
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(auth::FILE);
+    let state = directory.path().display().to_string();
+    let environment: [(&str, &str); 1] = [("STATE_DIRECTORY", &state)];
+    let loaded = |text: &str| load(text, &environment, Vec::new());
+    assert!(loaded("http.allow_external = true").is_err() && loaded("auth.required = true").is_err());
+    let mut created = Created::default();
+    let change = |created: &mut Created, change| {
+        created.change(&change, 1, &NewSecret("s".to_owned())).unwrap();
+        auth::write_created(&file, created).unwrap();
+    };
+    let name = "a".to_owned();
+    let create = KeyChange::Create { name: name.clone(), profiles: Vec::new(), agent: None, expires: None };
+    change(&mut created, create);
+    let config = loaded(
+        "http.allow_external = true
+auth.required = true",
+    )
+    .unwrap();
+    assert!(config.keys.admit(&[], &["s"], false, 2, || None).is_ok());
+    // Without any key left the door is shut, which is guard enough, and not what `required` asks for.
+    change(&mut created, KeyChange::Revoke { name });
+    assert!(loaded("http.allow_external = true").is_ok() && loaded("auth.required = true").is_err());
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(loaded("").unwrap_err().contains("is open to others"));
 }
 
 #[test]

@@ -230,7 +230,7 @@ fn of_config(config: &Config, us: u32) -> Vec<Finding> {
             Severity::Note,
             "auth",
             "no key is set: every user of this host may call every tool",
-            "set `auth.key_files`, or MCP_API_KEY",
+            "`smcpctl keys create --name NAME`, or set `auth.key_files` or MCP_API_KEY",
         ));
     }
     for (key, value) in &config.pending {

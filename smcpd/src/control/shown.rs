@@ -21,6 +21,14 @@ use crate::protocol::{Call, Event, Session};
 use crate::tls::Loaded;
 use crate::{audit, logging};
 
+/// Seconds since 1970 as RFC 3339 has them.
+pub(super) fn time(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|at| time::OffsetDateTime::from_unix_timestamp(at).ok());
+    let text = time.and_then(|at| at.format(&Rfc3339).ok());
+    // Later than any calendar goes.
+    text.unwrap_or_else(|| "9999-12-31T23:59:59Z".to_owned())
+}
+
 pub(super) fn tool(tool: &Tool) -> ToolInfo {
     let mut listed = tool.to_json(Fields::Plain);
     ToolInfo {

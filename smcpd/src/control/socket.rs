@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::requests::refused;
 use super::{Control, Input, Operator, Output, peer};
+use crate::auth::KeyChange;
 use crate::config::{self, SocketRights};
 use crate::protocol::lines;
 use crate::pulse::Heart;
@@ -241,6 +242,15 @@ async fn answer(
         Request::Calls => control.calls(),
         Request::Cancel { call } => control.cancel(operator, &call),
         Request::Activity => control.activity(),
+        Request::Keys => control.keys(),
+        Request::KeyCreate { name, agent, expires_seconds } => {
+            let change = KeyChange::Create { name, profiles: Vec::new(), agent, expires: expires_seconds };
+            control.change_key(operator, change).await
+        }
+        Request::KeyRevoke { name } => control.change_key(operator, KeyChange::Revoke { name }).await,
+        Request::KeyRotate { name, overlap_seconds } => {
+            control.change_key(operator, KeyChange::Rotate { name, overlap: overlap_seconds }).await
+        }
         Request::Logs { lines, follow, filter } => {
             return control.logs(lines, follow, &filter, output).await;
         }

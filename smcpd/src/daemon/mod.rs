@@ -205,13 +205,14 @@ async fn daemon(
     tasks.spawn(certificates.run(shutdown.clone()));
     tasks.spawn(Arc::clone(&service).watch());
     let address = listener.as_ref().map(transport::Listener::address);
+    let audit = Arc::new(Audit::default());
     if let Some(sockets) = sockets {
         let control = Control {
             service: Arc::clone(&service),
             rescans,
             reloads,
             current: current.clone(),
-            audit: Arc::new(Audit::default()),
+            audit: Arc::clone(&audit),
             logs: log.recent(),
             address,
             tls: tls.clone(),
@@ -225,8 +226,13 @@ async fn daemon(
         Some(listener) => {
             let visits = Arc::new(transport::Visits::new(tls));
             tasks.spawn(Arc::clone(&visits).look_after(current.clone(), shutdown.clone()));
-            let front =
-                transport::Front::new(Arc::clone(&service), current.clone(), listener.address(), visits);
+            let front = transport::Front::new(
+                Arc::clone(&service),
+                current.clone(),
+                listener.address(),
+                visits,
+                audit,
+            );
             let shutdown = shutdown.clone();
             let (http_pulse, heart) = pulse("http");
             pulses.push(http_pulse);

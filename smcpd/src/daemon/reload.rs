@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::flags::Flags;
-use crate::config::{Config, ConfigError, Current, Publisher, Reload, Sources};
+use crate::config::{Config, ConfigError, Current, Publisher, Sources, Wish};
 use crate::events::{Event, Field, Kind};
 use crate::executor::{Executor, Limits, Queue, WarmLimits};
 use crate::letta::Letta;
@@ -53,7 +53,7 @@ pub(super) async fn serve(
     publisher: Publisher,
     current: Current,
     told: Told,
-    mut requests: mpsc::Receiver<Reload>,
+    mut requests: mpsc::Receiver<Wish>,
     shutdown: Shutdown,
 ) {
     loop {
@@ -61,7 +61,14 @@ pub(super) async fn serve(
             request = requests.recv() => request,
             () = shutdown.ending() => None,
         };
-        let Some(request) = request else { return };
+        let request = match request {
+            None => return,
+            Some(Wish::Keys(keys)) => {
+                keys.carry_out(&publisher);
+                continue;
+            }
+            Some(Wish::Reload(reload)) => reload,
+        };
         let plan = request.plan;
         let before = current.get();
         if !plan {

@@ -100,6 +100,9 @@ pub(crate) enum Reason {
     KeyMissing,
     KeyWrong,
     Caller,
+    KeyExpired,
+    KeyAttempts,
+    KeyInUrl,
     TooManySessions,
     SlowReader,
     QueueFull,
@@ -143,7 +146,7 @@ pub(crate) struct GroupMoment {
 }
 
 impl Reason {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 19] = [
         Self::HeaderTooLarge,
         Self::HeaderTimeout,
         Self::BodyTooLarge,
@@ -156,6 +159,9 @@ impl Reason {
         Self::KeyMissing,
         Self::KeyWrong,
         Self::Caller,
+        Self::KeyExpired,
+        Self::KeyAttempts,
+        Self::KeyInUrl,
         Self::TooManySessions,
         Self::SlowReader,
         Self::QueueFull,
@@ -176,6 +182,9 @@ impl Reason {
             Self::KeyMissing => "key_missing",
             Self::KeyWrong => "key_wrong",
             Self::Caller => "caller",
+            Self::KeyExpired => "key_expired",
+            Self::KeyAttempts => "key_attempts",
+            Self::KeyInUrl => "key_in_url",
             Self::TooManySessions => "too_many_sessions",
             Self::SlowReader => "slow_reader",
             Self::QueueFull => "queue_full",

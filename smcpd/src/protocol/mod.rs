@@ -286,7 +286,9 @@ impl Service {
                 },
                 _ = sweep.tick() => {
                     self.look_at_resources(&mut versions);
-                    self.sessions.forget_idle(Instant::now(), self.current.get().sessions.idle);
+                    let config = self.current.get();
+                    config.keys.end_expired(crate::auth::now());
+                    self.sessions.forget_idle(Instant::now(), config.sessions.idle);
                 }
                 () = self.shutdown.draining() => return,
             }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::visits::Visits;
 use super::{Ends, HEALTH, WELL_KNOWN, reply};
-use crate::auth::{AuthError, Grant};
+use crate::auth::{self, Attempt, Attempts, AuthError, Grant};
 use crate::config::{self, Config};
 use crate::events::{Event, Field, Kind};
 use crate::metrics::Reason;
@@ -25,6 +25,7 @@ const TOLD: u32 = 5;
 #[derive(Debug)]
 pub(super) struct Gate {
     config: Arc<Config>,
+    attempts: Arc<Attempts>,
     hosts: Vec<String>,
     origins: Vec<String>,
     visits: Arc<Visits>,
@@ -35,9 +36,13 @@ pub(super) struct Gate {
 pub(super) enum Refused {
     Host(String),
     Origin(String),
+    /// A key in the URL: it would be written down wherever the request came by.
+    KeyInUrl,
     Key(AuthError),
     /// The name in a certificate, and not in `tls.callers`.
     Caller,
+    /// The same for the first time in a while: somebody should know.
+    Guessing(AuthError),
 }
 
 impl Refused {
@@ -48,15 +53,21 @@ impl Refused {
             Self::Caller => Reason::Caller,
             Self::Key(AuthError::Missing) => Reason::KeyMissing,
             Self::Key(AuthError::Wrong | AuthError::Ended) => Reason::KeyWrong,
+            Self::Key(AuthError::Expired) => Reason::KeyExpired,
+            Self::Key(AuthError::TooMany { .. }) | Self::Guessing(_) => Reason::KeyAttempts,
+            Self::KeyInUrl => Reason::KeyInUrl,
         }
     }
 
     /// The event that it is, and its place among the throttles.
     fn kind(&self) -> (Kind, usize) {
         match self {
-            Self::Key(AuthError::Wrong | AuthError::Ended) => (Kind::KeyWrong, 0),
+            Self::Key(
+                AuthError::Wrong | AuthError::Ended | AuthError::Expired | AuthError::TooMany { .. },
+            )
+            | Self::Guessing(_) => (Kind::KeyWrong, 0),
             Self::Key(AuthError::Missing) => (Kind::KeyMissing, 1),
-            Self::Host(_) | Self::Origin(_) | Self::Caller => (Kind::RequestRefused, 2),
+            Self::Host(_) | Self::Origin(_) | Self::Caller | Self::KeyInUrl => (Kind::RequestRefused, 2),
         }
     }
 }
@@ -103,17 +114,41 @@ impl IntoResponse for Refused {
                 "caller_not_allowed",
                 "the name in your certificate is not one of `tls.callers`".to_owned(),
             ),
-            Self::Key(error) => {
-                let body = json!({"error": "unauthorized", "message": error.to_string()});
-                let response = reply::json(StatusCode::UNAUTHORIZED, &body);
-                reply::with_header(response, header::WWW_AUTHENTICATE, "Bearer realm=\"smcp\"")
+            Self::KeyInUrl => {
+                let message = "a key in a URL is written down wherever the request comes by: send it as \
+                               `Authorization: Bearer KEY` or `X-API-Key: KEY`, and take this one for known to others";
+                reply::json(StatusCode::BAD_REQUEST, &json!({"error": "key_in_url", "message": message}))
             }
+            Self::Key(error) | Self::Guessing(error) => unauthorized(error),
         }
     }
 }
 
+/// RFC 6750, "the WWW-Authenticate response header field": without a key there is no error to name.
+fn unauthorized(error: AuthError) -> Response {
+    let text = error.to_string();
+    let challenge = match error {
+        AuthError::Missing => "Bearer realm=\"smcp\"".to_owned(),
+        AuthError::Wrong | AuthError::Expired | AuthError::Ended => {
+            format!("Bearer realm=\"smcp\", error=\"invalid_token\", error_description=\"{text}\"")
+        }
+        AuthError::TooMany { wait } => {
+            let body = json!({"error": "too_many_attempts", "message": text});
+            let response = reply::json(StatusCode::TOO_MANY_REQUESTS, &body);
+            return reply::with_header(response, header::RETRY_AFTER, &wait.as_secs().max(1).to_string());
+        }
+    };
+    let response = reply::json(StatusCode::UNAUTHORIZED, &json!({"error": "unauthorized", "message": text}));
+    reply::with_header(response, header::WWW_AUTHENTICATE, &challenge)
+}
+
 impl Gate {
-    pub(super) fn new(config: Arc<Config>, address: SocketAddr, visits: Arc<Visits>) -> Self {
+    pub(super) fn new(
+        config: Arc<Config>,
+        address: SocketAddr,
+        visits: Arc<Visits>,
+        attempts: Arc<Attempts>,
+    ) -> Self {
         let http = &config.http;
         let mut hosts: Vec<String> =
             ["localhost", "127.0.0.1", "::1", "host.docker.internal"].map(str::to_owned).into();
@@ -122,7 +157,7 @@ impl Gate {
         }
         hosts.extend(http.hosts.iter().map(|host| bare(host).to_owned()));
         let origins = http.origins.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase());
-        Self { hosts, origins: origins.collect(), visits, config }
+        Self { hosts, origins: origins.collect(), visits, config, attempts }
     }
 
     pub(super) fn is_of(&self, config: &Arc<Config>) -> bool {
@@ -142,16 +177,32 @@ impl Gate {
         if path == HEALTH || path.starts_with(WELL_KNOWN) {
             return Ok(self.config.keys.anonymous());
         }
-        let ends = request.extensions().get::<Ends>();
+        if auth::is_in_url(path, request.uri().query()) {
+            return Err(Refused::KeyInUrl);
+        }
+        let peer = request.extensions().get::<Ends>().map(|ends| ends.peer.ip());
         let all = |name: HeaderName| -> Vec<&str> {
             headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
         };
+        let most = self.config.key_attempts;
+        let wait = || self.attempts.wait(peer?, most, Instant::now());
         let admitted = self.config.keys.admit(
             &all(header::AUTHORIZATION),
             &all(KEY),
-            ends.is_some_and(|ends| is_loopback(ends.peer.ip())),
+            peer.is_some_and(is_loopback),
+            auth::now(),
+            wait,
         );
-        self.visits.admit(&self.config, request, admitted)
+        match (admitted, peer) {
+            (Err(AuthError::Wrong | AuthError::TooMany { .. }), Some(peer)) => {
+                Err(match self.attempts.note(peer, most, Instant::now()) {
+                    Attempt::Counted => Refused::Key(AuthError::Wrong),
+                    Attempt::TooMany { wait } => Refused::Key(AuthError::TooMany { wait }),
+                    Attempt::FirstTooMany { wait } => Refused::Guessing(AuthError::TooMany { wait }),
+                })
+            }
+            (admitted, _) => self.visits.admit(&self.config, request, admitted),
+        }
     }
 
     /// A page that rebinds its name to our address still sends its own name here.
@@ -223,7 +274,7 @@ fn bare(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Caller, Keys, Policy};
+    use crate::auth::{Caller, Created, Keys, Policy, Scope};
     use crate::config::for_tests;
 
     fn gate(keys: Keys) -> Gate {
@@ -231,7 +282,8 @@ mod tests {
         config.keys = keys;
         config.http.hosts = vec!["Tools.Example:8000".to_owned()];
         config.http.origins = vec!["https://App.example/".to_owned()];
-        Gate::new(Arc::new(config), SocketAddr::from(([192, 0, 2, 7], 1)), Arc::new(Visits::nobody()))
+        let (visits, attempts) = (Arc::new(Visits::nobody()), Arc::default());
+        Gate::new(Arc::new(config), SocketAddr::from(([192, 0, 2, 7], 1)), visits, attempts)
     }
 
     fn request(path: &str, headers: &[(&str, &str)]) -> Request {
@@ -240,6 +292,10 @@ mod tests {
             request = request.header(*name, *value);
         }
         request.body(axum::body::Body::empty()).unwrap()
+    }
+
+    fn one_key() -> Keys {
+        Keys::new(["k".to_owned()], Created::default(), Policy::default(), Scope::Everything)
     }
 
     fn caller(gate: &Gate, request: &Request) -> Result<Caller, Refused> {
@@ -303,7 +359,7 @@ mod tests {
 
     #[test]
     fn every_route_but_health_asks_for_a_key_where_there_is_one() {
-        let gate = gate(Keys::new(["k".to_owned()], Policy::default()));
+        let gate = gate(one_key());
         let methods = ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"];
         let routes = super::super::routes();
         for (path, _) in &routes {
@@ -319,7 +375,7 @@ mod tests {
 
     #[test]
     fn health_alone_needs_no_key() {
-        let gate = gate(Keys::new(["k".to_owned()], Policy::default()));
+        let gate = gate(one_key());
         let keyless = |path| caller(&gate, &request(path, &[("host", "localhost")]));
         for path in
             ["/health", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"]
@@ -332,5 +388,25 @@ mod tests {
         let with = |name, key| caller(&gate, &request("/mcp", &[("host", "localhost"), (name, key)]));
         assert_eq!(with("x-api-key", "k"), Ok(Caller::Key("key-1".into())));
         assert_eq!(with("authorization", "Bearer j"), Err(Refused::Key(AuthError::Wrong)));
+    }
+
+    #[test]
+    fn a_key_in_a_url_is_refused_and_wrong_keys_are_slowed_down() {
+        let gate = gate(one_key());
+        let from = |key: &str| {
+            let mut request = request("/mcp", &[("host", "localhost"), ("x-api-key", key)]);
+            let ends = Ends { peer: ([192, 0, 2, 9], 9).into(), local: ([127, 0, 0, 1], 8000).into() };
+            request.extensions_mut().insert(ends);
+            caller(&gate, &request)
+        };
+        for _ in 0..gate.config.key_attempts {
+            assert_eq!(from("j"), Err(Refused::Key(AuthError::Wrong)));
+        }
+        assert!(from("k").is_ok());
+        assert!(matches!(from("j"), Err(Refused::Guessing(_))));
+        assert!(matches!(from("j"), Err(Refused::Key(AuthError::TooMany { .. }))));
+        assert!(matches!(from("k"), Err(Refused::Key(AuthError::TooMany { .. }))), "it could be a guess");
+        let url = request("/mcp?api_key=k", &[("host", "localhost"), ("x-api-key", "k")]);
+        assert_eq!(caller(&gate, &url), Err(Refused::KeyInUrl));
     }
 }

@@ -41,7 +41,8 @@ pub(crate) use listener::{Listener, ServeError};
 pub(crate) use stdio::serve as serve_stdio;
 
 use self::tls::{Accepted, Handshakes};
-use crate::auth::{AuthError, Caller, Grant};
+use crate::audit::Audit;
+use crate::auth::{Attempts, AuthError, Caller, Grant};
 use crate::config::{self, Current};
 use crate::limits::{Limit, Who};
 use crate::protocol::{Service, TooManySessions};
@@ -79,6 +80,9 @@ struct Doors {
     bodies: Bodies,
     visits: Arc<Visits>,
     handshakes: Handshakes,
+    /// Outlives every configuration.
+    attempts: Arc<Attempts>,
+    audit: Arc<Audit>,
 }
 
 impl Doors {
@@ -86,7 +90,8 @@ impl Doors {
         let config = self.current.get();
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         if !gate.is_of(&config) {
-            *gate = Arc::new(Gate::new(config, self.address, Arc::clone(&self.visits)));
+            let (visits, attempts) = (Arc::clone(&self.visits), Arc::clone(&self.attempts));
+            *gate = Arc::new(Gate::new(config, self.address, visits, attempts));
         }
         Arc::clone(&gate)
     }
@@ -126,8 +131,11 @@ impl Front {
         current: Current,
         address: SocketAddr,
         visits: Arc<Visits>,
+        audit: Arc<Audit>,
     ) -> Self {
-        let gate = Mutex::new(Arc::new(Gate::new(current.get(), address, Arc::clone(&visits))));
+        let attempts = Arc::<Attempts>::default();
+        let gate = Gate::new(current.get(), address, Arc::clone(&visits), Arc::clone(&attempts));
+        let gate = Mutex::new(Arc::new(gate));
         let doors = Arc::new(Doors {
             service,
             current,
@@ -139,6 +147,8 @@ impl Front {
             bodies: Bodies::default(),
             visits,
             handshakes: Handshakes::default(),
+            attempts,
+            audit,
         });
         let add = |router: Router<_>, (path, methods)| router.route(path, methods);
         let router = routes().into_iter().fold(Router::new(), add).fallback(nothing_here);
@@ -176,20 +186,24 @@ impl Front {
                 }
                 request.extensions_mut().insert(Arc::clone(&grant));
                 let routed = self.router.clone().oneshot(request);
-                tokio::select! {
-                    // What is answered at once looks at nothing else.
+                let response = tokio::select! {
                     biased;
-                    response = routed => {
-                        let response = response.unwrap_or_else(|never| match never {});
-                        while_granted(&grant, response)
-                    }
-                    () = grant.ended().cancelled() => Refused::Key(AuthError::Ended).into_response(),
+                    response = routed => response.unwrap_or_else(|never| match never {}),
+                    () = grant.ended().cancelled() => return Refused::Key(AuthError::Ended).into_response(),
+                };
+                // What was cancelled with it has an answer too, which is nobody's any more.
+                match grant.ended().is_cancelled() {
+                    true => Refused::Key(AuthError::Ended).into_response(),
+                    false => while_granted(&grant, response),
                 }
             }
             Err(refused) => {
                 self.doors.service.metrics().refused(refused.reason());
                 let peer = request.extensions().get::<Ends>().map(|ends| ends.peer);
                 self.doors.refusals.tell(&refused, peer, Instant::now());
+                if let (Refused::Guessing(error), Some(peer)) = (&refused, peer) {
+                    self.doors.audit.note_peer("wrong-keys", &peer.ip().to_string(), &error.to_string());
+                }
                 refused.into_response()
             }
         }
