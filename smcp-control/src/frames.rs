@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::filter::Filter;
 use crate::keys::{KeyChanged, KeyInfo};
+use crate::pins::Pin;
 use crate::records::{AuditRecord, Changes, ConfigValue, Finding, LogRecord, Reloaded};
 use crate::state::{Activity, CallInfo, PluginDetail, PluginInfo, SessionInfo, Status, ToolInfo};
 
@@ -71,6 +72,16 @@ pub enum Request {
         call: String,
     },
     Activity,
+    /// How every plugin stands to its pin, or one.
+    Pins {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plugin: Option<String>,
+    },
+    /// Pins a plugin as it is, where it still is what [`Pin::token`] names.
+    AcceptPin {
+        plugin: String,
+        token: String,
+    },
     /// Answered by [`Reply::Log`]s, and by [`Reply::Done`] unless they are followed.
     Logs {
         lines: usize,
@@ -134,6 +145,8 @@ impl Request {
             | Self::Calls
             | Self::Cancel { .. }
             | Self::Activity
+            | Self::Pins { .. }
+            | Self::AcceptPin { .. }
             | Self::Logs { .. }
             | Self::Audit { .. }
             | Self::Keys
@@ -181,6 +194,9 @@ pub enum Reply {
         calls: Vec<CallInfo>,
     },
     Activity(Activity),
+    Pins {
+        pins: Vec<Pin>,
+    },
     Log(LogRecord),
     Audit(AuditRecord),
     Keys {
@@ -215,6 +231,7 @@ impl Reply {
             | Self::Activity(_)
             | Self::Keys { .. }
             | Self::KeyChanged(_)
+            | Self::Pins { .. }
             | Self::Done
             | Self::Refused(_) => false,
         }

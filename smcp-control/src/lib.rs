@@ -17,6 +17,7 @@ mod filter;
 mod frames;
 mod keys;
 mod location;
+mod pins;
 mod records;
 mod state;
 mod wire;
@@ -26,6 +27,7 @@ pub use filter::Filter;
 pub use frames::{Access, CallEvent, Cause, Hello, Refusal, RefusalCode, Reply, Request};
 pub use keys::{KeyChanged, KeyInfo, KeySource, KeyState, SecretText};
 pub use location::{CALL_SOCKET, CONTROL_SOCKET, candidates};
+pub use pins::{ContractDrift, FileDrift, Pin, Pinned};
 pub use records::{
     AuditRecord, Change, Changes, ConfigValue, Finding, LogRecord, Reloaded, Severity, ValueChange,
 };

@@ -50,6 +50,8 @@ fn name_of_request(request: &Request) -> &'static str {
         Request::Calls => "calls",
         Request::Cancel { .. } => "cancel",
         Request::Activity => "activity",
+        Request::Pins { .. } => "pins",
+        Request::AcceptPin { .. } => "accept_pin",
         Request::Logs { .. } => "logs",
         Request::Audit { .. } => "audit",
         Request::Keys => "keys",
@@ -59,7 +61,7 @@ fn name_of_request(request: &Request) -> &'static str {
     }
 }
 
-const REQUESTS: usize = 21;
+const REQUESTS: usize = 23;
 
 fn name_of_reply(reply: &Reply) -> &'static str {
     match reply {
@@ -77,6 +79,7 @@ fn name_of_reply(reply: &Reply) -> &'static str {
         Reply::Sessions { .. } => "sessions",
         Reply::Calls { .. } => "calls",
         Reply::Activity(_) => "activity",
+        Reply::Pins { .. } => "pins",
         Reply::Log(_) => "log",
         Reply::Audit(_) => "audit",
         Reply::Keys { .. } => "keys",
@@ -87,7 +90,7 @@ fn name_of_reply(reply: &Reply) -> &'static str {
     }
 }
 
-const REPLIES: usize = 21;
+const REPLIES: usize = 22;
 
 #[test]
 fn every_frame_of_the_first_version_is_read_and_means_the_same() {

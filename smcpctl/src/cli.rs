@@ -58,6 +58,9 @@ pub(crate) enum Command {
     /// Manage the API keys of clients that come over HTTP
     #[command(subcommand)]
     Keys(Keys),
+    /// Show how plugins stand to what was approved of them, and approve what they have become
+    #[command(subcommand)]
+    Pins(Pins),
     /// List the sessions of clients
     Sessions,
     /// List the calls that run or wait
@@ -207,6 +210,29 @@ pub(crate) enum Config {
     },
     /// Read the configuration again
     Reload,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pins {
+    /// List the plugins, each with its policy and whether it still is what was approved
+    List,
+    /// Say in words what is not as it was: files, interpreter, tools with their descriptions and parameters
+    Diff {
+        /// Only this plugin; by default every one of which something differs
+        #[arg(add = completion::plugins())]
+        plugin: Option<String>,
+    },
+    /// Approve a plugin as it is now
+    Accept {
+        #[arg(add = completion::plugins())]
+        plugin: String,
+        /// Only if it still is what `pins diff` showed with this token
+        #[arg(long, value_name = "TOKEN")]
+        token: Option<String>,
+        /// Only say what would be accepted
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

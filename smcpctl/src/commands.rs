@@ -2,12 +2,13 @@
 
 use smcp_control::{Client, candidates};
 
-use crate::cli::{Cli, Command, Config, Plugin, Tools};
+use crate::cli::{Cli, Command, Config, Pins, Plugin, Tools};
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
 use crate::table::print;
 use crate::{
-    bridge, call, changes, completion, connect, doctor, keys, plugin, plugins, records, status, tools, top,
+    bridge, call, changes, completion, connect, doctor, keys, pins, plugin, plugins, records, status, tools,
+    top,
 };
 
 /// Carries out one command.
@@ -67,6 +68,11 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         }
         Command::Plugin(Plugin::Unlink { name, dry_run }) => plugins::unlink(daemon, &name, dry_run).await,
         Command::Keys(command) => keys::run(daemon, command).await,
+        Command::Pins(Pins::List) => pins::list(daemon).await,
+        Command::Pins(Pins::Diff { plugin }) => pins::diff(daemon, plugin).await,
+        Command::Pins(Pins::Accept { plugin, token, dry_run }) => {
+            pins::accept(daemon, plugin, token, dry_run).await
+        }
         Command::Sessions => status::sessions(daemon).await,
         Command::Calls => status::calls(daemon).await,
         Command::Cancel { call } => status::cancel(daemon, call).await,

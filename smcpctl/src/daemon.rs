@@ -93,6 +93,8 @@ const AT_ONCE: Duration = Duration::from_secs(15);
 fn deadline(request: &Request) -> Option<Duration> {
     match request {
         Request::Call { .. }
+        | Request::Pins { .. }
+        | Request::AcceptPin { .. }
         | Request::Rescan { .. }
         | Request::Reload { .. }
         | Request::Stdio

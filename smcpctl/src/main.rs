@@ -20,6 +20,7 @@ mod exit;
 mod journal;
 mod keys;
 mod link;
+mod pins;
 mod plugin;
 mod plugins;
 mod prompt;

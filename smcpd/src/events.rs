@@ -20,6 +20,7 @@ pub(crate) enum Kind {
     PluginChanged,
     PluginFailed,
     PluginDrifted,
+    PinDrift,
     PluginSaid,
     CallFinished,
     CallFailed,
@@ -124,7 +125,7 @@ use Priority::{Debug as Quiet, Error, Info, Notice, Warning};
 
 /// Every kind, in the order of [`Kind`].
 #[rustfmt::skip]
-pub(crate) static ENTRIES: [Entry; 33] = [
+pub(crate) static ENTRIES: [Entry; 34] = [
     entry(Kind::Starting, "starting", "d4fec5f0a0e045f299925ca2587a9176", Info, "starting", &[Field::Version]),
     entry(Kind::Ready, "ready", "54839fd6b37946f48db2f5229304dceb", Info, "ready", &[Field::Version, Field::Address, Field::DurationUs]),
     entry(Kind::Stopping, "stopping", "a72f80b42bc742ebb74bcc2656b5144e", Info, "stopping", &[]),
@@ -136,6 +137,7 @@ pub(crate) static ENTRIES: [Entry; 33] = [
     entry(Kind::PluginChanged, "plugin-changed", "08dbac4f868b49538e3fde1cdde4447e", Info, "a plugin was described anew", &[Field::Plugin, Field::Tools]),
     entry(Kind::PluginFailed, "plugin-failed", "4bad4065acaa46c28b3270d06100f406", Warning, "a plugin cannot be described", &[Field::Plugin, Field::Reason]),
     entry(Kind::PluginDrifted, "plugin-drifted", "8bc3f8211d35470fb34582bb8594d3e9", Notice, "the files of a plugin are not those that were last served", &[Field::Plugin]),
+    entry(Kind::PinDrift, "pin-drift", "aa98a9f4936f4fcebfc07632b8a16bae", Warning, "a plugin is not what was approved", &[Field::Plugin, Field::Action, Field::Reason]),
     entry(Kind::PluginSaid, "plugin-said", "70d3696f23e14e9f8100223a85681fce", Quiet, "", &[Field::Plugin, Field::Tool, Field::Call, Field::Dropped]),
     entry(Kind::CallFinished, "call-finished", "fe74631ae37b411cb2e711fb5e34de40", Info, "call finished", CALL),
     entry(Kind::CallFailed, "call-failed", "c7e71a3baaeb4f4499d5c59c1ce66214", Info, "call finished", CALL),

@@ -7,6 +7,7 @@ mod connect;
 mod keys;
 mod letta;
 mod live;
+mod pins;
 mod plugin_check;
 mod plugin_deps;
 mod plugin_describe;

@@ -26,7 +26,7 @@ fn converse(stream: UnixStream, frames: &[Value], heard: &Heard) -> Option<()> {
         let name = request["request"].as_str()?.to_owned();
         let known = frames.iter().find(|frame| frame["reply"] == name.as_str());
         let reply = match name.as_str() {
-            "tools" | "status" => known?.clone(),
+            "tools" | "status" | "pins" => known?.clone(),
             _ => json!({"reply": "refused", "code": "failed", "message": "heard"}),
         };
         heard.lock().unwrap().insert(name);
@@ -53,6 +53,7 @@ fn every_request_is_made_by_some_command() {
     for words in [
         "status",
         "health",
+        "pins accept p",
         "doctor",
         "rescan",
         "reload",

@@ -24,6 +24,7 @@ mod observed;
 mod offers;
 mod official_client;
 mod ownership;
+mod pins;
 mod reload;
 mod resuming;
 mod sandbox;

@@ -14,11 +14,12 @@ use super::describe::Describer;
 use super::environment::Environment;
 use super::model::Description;
 use super::ownership::{self, Owners, Review};
-use super::plugin::Defaults;
+use super::pins::{self, Now, Pins};
+use super::plugin::{Approved, Defaults};
 use super::scan::{self, Interpreters, Located};
 use super::store::{Found, Store};
 use super::{Plugin, PluginState, digest};
-use crate::config::{self, Config, WarmMode};
+use crate::config::{self, Config, PinPolicy, WarmMode};
 use crate::events::{Event, Field, Kind};
 
 /// Threads that look at plugins, and how many plugins are worth one: a directory that does not answer holds up no more
@@ -35,6 +36,7 @@ const AGAIN: usize = 5;
 pub(super) struct Place {
     pub(super) settings: Arc<Config>,
     pub(super) python: Option<PathBuf>,
+    pub(super) pins: Pins,
 }
 
 /// A plugin by its name, as it was known before.
@@ -168,29 +170,28 @@ async fn ask(
 ) -> Result<Arc<Plugin>, String> {
     let environment = place.environment(&place.granted(name), &[]);
     let mut tries = 0;
-    let description = loop {
+    let (description, approved) = loop {
         let described = describer.describe(&located, &environment).await;
         // A plugin that changed while it was asked may have been read half.
         let found = place.clone().find_soon(name, entry).await?;
         let (now, later) = if store.is_some() { place.admit(found)? } else { found };
         if later == digest || tries == AGAIN {
             let description: Description = described?;
-            match store {
-                None => break description,
-                Some(store) => {
-                    let description = description.kept();
-                    store.save(name, &digest, &description);
-                    break description;
-                }
-            }
+            let Some(store) = store else { break (description, Approved::default()) };
+            let description = description.kept();
+            let contract = pins::digest_of(&pins::pieces(name, &description));
+            store.save(name, &digest, &contract, &description);
+            let approved = place.approve(entry, (&located, &digest), &description, contract)?;
+            break (description, approved);
         }
         tries += 1;
         (located, digest) = (now, later);
-        if let Some(Found::Same(description)) = store.map(|store| store.find(name, &digest)) {
-            break *description;
+        if let Some(Found::Same(description, contract)) = store.map(|store| store.find(name, &digest)) {
+            let approved = place.approve(entry, (&located, &digest), &description, contract)?;
+            break (*description, approved);
         }
     };
-    Ok(place.plugin(name, located, digest, description))
+    Ok(place.plugin(name, located, (digest, approved), description))
 }
 
 impl Place {
@@ -219,21 +220,66 @@ impl Place {
         let digest = digest::of(&located, &mut review);
         review.above(&located.directory);
         // The operator's own choice of an interpreter is the operator's to guard.
-        if own.is_none()
-            && [&located.directory, &environments].iter().any(|own| located.program.starts_with(own))
-        {
+        let is_interpreter = own.is_none() && !located.prefix.is_empty();
+        let lies_here = |place: &PathBuf| located.program.starts_with(place);
+        if is_interpreter && [&located.directory, &environments].into_iter().any(lies_here) {
             review.interpreter(&located.program);
         }
         located.risks = review.risks();
         Ok((located, digest))
     }
 
-    /// Refuses a plugin whose files others may change.
+    /// Refuses a plugin whose files others may change, or are not those that were approved where pins block.
     fn admit(&self, found: (Located, String)) -> Result<(Located, String), String> {
-        match ownership::refusal(&found.0.risks, false) {
+        let (located, digest) = &found;
+        let policy = self.settings.pin_policy(&located.name);
+        match ownership::refusal(&located.risks, policy == PinPolicy::Block) {
             Some(reason) => Err(reason),
-            None => Ok(found),
+            None => self.pins.admit(&Now::of(located, digest), policy).map(|()| found),
         }
+    }
+
+    /// Holds what a plugin says of itself to its pin.
+    fn approve(
+        &self,
+        entry: &Path,
+        (located, digest): (&Located, &str),
+        description: &Description,
+        contract: String,
+    ) -> Result<Approved, String> {
+        let policy = self.settings.pin_policy(&located.name);
+        let now = Now::of(located, digest);
+        let linker = || ownership::linker(entry);
+        let standing = self.pins.judge(&now, description, &contract, policy, linker)?;
+        Ok(Approved { contract, standing })
+    }
+
+    /// Takes over the interpreter that the plugin has now.
+    pub(super) fn adopt_interpreter(&self, name: &str) {
+        if let Ok((located, digest)) = self.find(name, &self.settings.plugins.directory.join(name), None) {
+            self.pins.adopt_interpreter(&Now::of(&located, &digest));
+        }
+    }
+
+    /// Returns a plugin's files as they are, and what it says of itself where that is known of these very files.
+    pub(super) fn as_it_is(
+        &self,
+        name: &str,
+        store: &Store,
+        state: &PluginState,
+    ) -> Result<(Now, Option<Description>), String> {
+        let entry = self.settings.plugins.directory.join(name);
+        let (located, digest) = self.find(name, &entry, None)?;
+        let description = match state {
+            PluginState::Described(plugin) if plugin.digest() == digest => Some(plugin.description().clone()),
+            PluginState::Described(_) | PluginState::Pending | PluginState::Failed(_) => {
+                match store.find(name, &digest) {
+                    Found::Same(description, _) => Some(description.kept()),
+                    Found::SameFiles | Found::OtherFiles | Found::Nothing => None,
+                }
+            }
+        };
+        Ok((Now::of(&located, &digest), description))
     }
 
     async fn find_soon(self, name: &str, entry: &Path) -> Result<(Located, String), String> {
@@ -254,11 +300,19 @@ impl Place {
         let (located, digest) = self.admit(self.find(name, entry, within)?)?;
         let is_watched = before.is_some();
         if let Some(before) = before.filter(|before| before.is_of(&located, &digest)) {
-            return Ok(Looked::Known(before));
+            let (description, contract) = (before.description(), before.contract().to_owned());
+            let approved = self.approve(entry, (&located, &digest), description, contract)?;
+            if approved.standing == *before.standing() {
+                return Ok(Looked::Known(before));
+            }
+            let plugin = self.plugin(name, located, (digest, approved), description.clone());
+            return Ok(Looked::Known(plugin));
         }
         match store.find(name, &digest) {
-            Found::Same(description) => {
-                let plugin = self.plugin(name, located, digest, description.kept());
+            Found::Same(description, contract) => {
+                let description = description.kept();
+                let approved = self.approve(entry, (&located, &digest), &description, contract)?;
+                let plugin = self.plugin(name, located, (digest, approved), description);
                 return Ok(Looked::Known(plugin));
             }
             Found::OtherFiles if !is_watched => {
@@ -274,13 +328,19 @@ impl Place {
         Environment::choose(std::env::vars_os(), policy, declared, &granted.environment)
     }
 
-    fn plugin(&self, name: &str, located: Located, digest: String, description: Description) -> Arc<Plugin> {
+    fn plugin(
+        &self,
+        name: &str,
+        located: Located,
+        made_of: (String, Approved),
+        description: Description,
+    ) -> Arc<Plugin> {
         let declared: Vec<&str> =
             description.environment.iter().map(|variable| variable.name.as_str()).collect();
         let granted = self.granted(name);
         let environment = self.environment(&granted, &declared);
         let state = self.state(name);
         let defaults = Defaults { execution: &self.settings.execution, warm: self.settings.warm.mode };
-        Arc::new(Plugin::new(located, digest, description, environment, state, &granted, defaults))
+        Arc::new(Plugin::new(located, made_of, description, environment, state, &granted, defaults))
     }
 }

@@ -1,10 +1,12 @@
 //! A digest over what a plugin's description depends on: its sources, its program and its interpreter.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::ownership::Review;
@@ -28,6 +30,7 @@ pub(crate) fn of(plugin: &Located, review: &mut Review) -> String {
         field(&mut hash, file.as_os_str().as_encoded_bytes());
         if let Ok(found) = fs::metadata(file) {
             review.own(file, &found);
+            hash.update(found.mode().to_le_bytes());
             contents(&mut hash, file, &found, &mut budget);
         }
     }
@@ -64,8 +67,42 @@ fn hexadecimal(text: &mut String, hash: Sha256) {
 
 /// Returns whether two digests are of the same files, whatever reads and runs them.
 pub(super) fn same_files(one: &str, other: &str) -> bool {
-    let files = |digest: &str| digest.split_once('-').map(|(files, _)| files.to_owned());
+    let files = |digest: &str| digest.contains('-').then(|| files_part(digest).to_owned());
     files(one) == files(other)
+}
+
+/// One file as a pin has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct File {
+    pub(crate) mode: u32,
+    /// Of its contents; of what a link leads to, the path.
+    pub(crate) digest: String,
+}
+
+/// The part of a digest that is of the plugin's files.
+pub(super) fn files_part(digest: &str) -> &str {
+    digest.split_once('-').map_or(digest, |(files, _)| files)
+}
+
+/// Returns a digest of each file by its path below the plugin's directory; a link has an `@` behind its name.
+pub(super) fn each(directory: &Path) -> BTreeMap<String, File> {
+    let tree = tree(directory);
+    let mut budget = MOST_BYTES;
+    let name = |path: &Path| path.strip_prefix(directory).unwrap_or(path).display().to_string();
+    let mut each = BTreeMap::new();
+    for path in &tree.files {
+        let Ok(found) = fs::metadata(path) else { continue };
+        let mut hash = Sha256::new();
+        contents(&mut hash, path, &found, &mut budget);
+        let mut digest = String::with_capacity(64);
+        hexadecimal(&mut digest, hash);
+        each.insert(name(path), File { mode: found.mode() & 0o7777, digest });
+    }
+    for link in &tree.links {
+        let real = link.canonicalize().unwrap_or_default().display().to_string();
+        each.insert(name(link) + "@", File { mode: 0o777, digest: real });
+    }
+    each
 }
 
 /// What of a plugin's directory counts.
@@ -144,7 +181,6 @@ fn is_source(name: &str) -> bool {
 }
 
 fn contents(hash: &mut Sha256, path: &Path, found: &Metadata, budget: &mut u64) {
-    hash.update(found.mode().to_le_bytes());
     // A FIFO or a device in a plugin must not be opened.
     if !found.is_file() {
         return;

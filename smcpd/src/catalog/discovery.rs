@@ -16,13 +16,14 @@ use tokio_util::sync::CancellationToken;
 use super::changes::Changes;
 use super::describe::Describer;
 use super::describing::{Describing, Place};
+use super::pins::{AcceptError, PinQuestion, Pinning, Pins, withheld};
 use super::scan;
 use super::store::Store;
 use super::transitions::transitions;
 use super::watch::Watch;
 use super::{Catalog, PluginState, python};
 use crate::config::{Config, Current};
-use crate::events::{Event, Field};
+use crate::events::{Event, Field, Kind};
 use crate::executor::Executor;
 use crate::metrics::{Metrics, Rescan};
 
@@ -61,6 +62,8 @@ pub(crate) struct Discovery {
     store: Store,
     publisher: watch::Sender<Arc<Catalog>>,
     requests: mpsc::Receiver<Request>,
+    questions: mpsc::Receiver<PinQuestion>,
+    pins: Pins,
     metrics: Arc<Metrics>,
     cancel: CancellationToken,
 }
@@ -74,7 +77,18 @@ pub(crate) type Answer = Result<Changes, RescanError>;
 struct Request {
     /// Only say what would change.
     plan: bool,
+    /// What an operator did before.
+    made: Option<Made>,
     reply: oneshot::Sender<Answer>,
+}
+
+/// What an operator did to a plugin, and so approves of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// It was linked or unlinked.
+    Link(String),
+    /// Its virtual environment was made.
+    Environment(String),
 }
 
 /// Rescans that may wait to be asked for.
@@ -95,22 +109,55 @@ pub(crate) enum RescanError {
 #[derive(Debug, Clone)]
 pub(crate) struct Rescans {
     requests: mpsc::Sender<Request>,
+    questions: mpsc::Sender<PinQuestion>,
 }
 
 impl Rescans {
     /// Asks for a rescan; requests that wait together are answered by one. Dropping the answer does not stop it.
     pub(crate) fn request(&self) -> Result<oneshot::Receiver<Answer>, RescanError> {
-        self.send(false)
+        self.send(false, None)
+    }
+
+    /// The same after something that an operator did.
+    pub(crate) fn after(&self, made: Option<Made>) -> Result<oneshot::Receiver<Answer>, RescanError> {
+        self.send(false, made)
     }
 
     /// Asks what a rescan would change.
     pub(crate) fn plan(&self) -> Result<oneshot::Receiver<Answer>, RescanError> {
-        self.send(true)
+        self.send(true, None)
     }
 
-    fn send(&self, plan: bool) -> Result<oneshot::Receiver<Answer>, RescanError> {
+    /// Asks how plugins stand to their pins: all, or the one of this name.
+    pub(crate) async fn pins(&self, plugin: Option<String>) -> Result<Vec<Pinning>, RescanError> {
         let (reply, answer) = oneshot::channel();
-        self.requests.try_send(Request { plan, reply }).map_err(|error| match error {
+        self.ask(PinQuestion::Compare { plugin, reply })?;
+        answer.await.map_err(|_| RescanError::Stopping)
+    }
+
+    /// Pins a plugin as it is, where it is what the token names, and rescans.
+    pub(crate) async fn accept_pin(
+        &self,
+        plugin: &str,
+        token: &str,
+        uid: u32,
+    ) -> Result<Result<(), AcceptError>, RescanError> {
+        let (reply, answer) = oneshot::channel();
+        let (plugin, token) = (plugin.to_owned(), token.to_owned());
+        self.ask(PinQuestion::Accept { plugin, token, uid, reply })?;
+        answer.await.map_err(|_| RescanError::Stopping)
+    }
+
+    fn ask(&self, question: PinQuestion) -> Result<(), RescanError> {
+        self.questions.try_send(question).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => RescanError::Busy,
+            mpsc::error::TrySendError::Closed(_) => RescanError::Stopping,
+        })
+    }
+
+    fn send(&self, plan: bool, made: Option<Made>) -> Result<oneshot::Receiver<Answer>, RescanError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.try_send(Request { plan, made, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => RescanError::Busy,
             mpsc::error::TrySendError::Closed(_) => RescanError::Stopping,
         })?;
@@ -134,8 +181,11 @@ impl Discovery {
         )?;
         let (publisher, receiver) = watch::channel(Arc::new(Catalog::empty()));
         let (sender, requests) = mpsc::channel(WAITING);
+        let (asking, questions) = mpsc::channel(WAITING);
         let discovery = Self {
             store: Store::new(&settings.paths.cache),
+            pins: Pins::new(&settings.paths.state),
+            questions,
             current,
             settings,
             stale: false,
@@ -147,7 +197,7 @@ impl Discovery {
             metrics,
             cancel,
         };
-        Ok((discovery, CatalogHandle { receiver }, Rescans { requests: sender }))
+        Ok((discovery, CatalogHandle { receiver }, Rescans { requests: sender, questions: asking }))
     }
 
     /// Describes every plugin, then follows the directory until the daemon stops. `ready` fires once the first
@@ -174,6 +224,10 @@ impl Discovery {
             watch.follow(&self.directories(&states));
             let request = tokio::select! {
                 request = self.requests.recv() => request,
+                Some(question) = self.questions.recv() => {
+                    self.answer(question, &mut states).await;
+                    continue;
+                }
                 () = watch.settled() => None,
                 () = self.cancel.cancelled() => return,
             };
@@ -182,6 +236,9 @@ impl Discovery {
                 requests.push(more);
             }
             let plan = !requests.is_empty() && requests.iter().all(|request| request.plan);
+            if !plan {
+                self.note_made(requests.iter().filter_map(|request| request.made.as_ref()));
+            }
             let changes = self.rescan(&mut states, plan).await;
             if let Err(error) = &changes {
                 tracing::error!("{error}");
@@ -298,11 +355,58 @@ impl Discovery {
             };
             (name, before)
         });
-        let place = Place { settings: Arc::clone(&self.settings), python: self.python.clone() };
         Ok((
-            Describing::start(place, Arc::clone(&self.describer), self.store.clone(), names.collect()),
+            Describing::start(self.place(), Arc::clone(&self.describer), self.store.clone(), names.collect()),
             states,
         ))
+    }
+
+    fn place(&self) -> Place {
+        let (settings, python) = (Arc::clone(&self.settings), self.python.clone());
+        Place { settings, python, pins: self.pins.clone() }
+    }
+
+    /// What an operator does by hand need not be accepted as well.
+    fn note_made<'a>(&self, made: impl Iterator<Item = &'a Made>) {
+        for made in made {
+            match made {
+                Made::Link(plugin) => self.pins.forget(plugin),
+                Made::Environment(plugin) => self.place().adopt_interpreter(plugin),
+            }
+        }
+    }
+
+    /// Answers a question about pins, or carries out a decision and what follows from it.
+    async fn answer(&mut self, question: PinQuestion, states: &mut States) {
+        let (pins, place, store, known) =
+            (self.pins.clone(), self.place(), self.store.clone(), states.clone());
+        match question {
+            PinQuestion::Compare { plugin, reply } => {
+                let asked = move |name: &str| plugin.as_ref().is_none_or(|plugin| plugin == name);
+                let look = move || -> Vec<Pinning> {
+                    let known = known.iter().filter(|(name, _)| asked(name));
+                    known.map(|(name, state)| pins.look(&place, &store, name, state)).collect()
+                };
+                let found = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+                // Whoever asked may have gone away; so below.
+                let _gone = reply.send(found);
+            }
+            PinQuestion::Accept { plugin, token, uid, reply } => {
+                let decide = move || match known.get(&plugin) {
+                    Some(state) => pins.decide(&place, &store, &plugin, state, (&token, uid)),
+                    None => Err(AcceptError::Unknown(plugin)),
+                };
+                let decided = tokio::task::spawn_blocking(decide).await.unwrap_or_else(|error| {
+                    Err(AcceptError::Failed { plugin: String::new(), reason: error.to_string() })
+                });
+                if decided.is_ok()
+                    && let Err(error) = self.rescan(states, false).await
+                {
+                    tracing::error!("{error}");
+                }
+                let _gone = reply.send(decided);
+            }
+        }
     }
 
     async fn find_python(&mut self) {
@@ -335,6 +439,17 @@ impl Discovery {
             }
             .write();
         }
+        for (name, state) in states {
+            let before = self.publisher.borrow().plugins().get(name).and_then(drift).map(str::to_owned);
+            let now = drift(state);
+            if let Some(reason) = now.filter(|_| now != before.as_deref()) {
+                Event::of(Kind::PinDrift)
+                    .text(Field::Plugin, name)
+                    .text(Field::Action, self.settings.pin_policy(name).as_str())
+                    .text(Field::Reason, reason)
+                    .write();
+            }
+        }
         tracing::info!(
             generation,
             tools = catalog.tools().len(),
@@ -342,6 +457,15 @@ impl Discovery {
             "the catalog is new"
         );
         self.publisher.send_replace(Arc::new(catalog));
+    }
+}
+
+/// What of a plugin is not what was approved.
+fn drift(state: &PluginState) -> Option<&str> {
+    match state {
+        PluginState::Described(plugin) => plugin.standing().drift(),
+        PluginState::Failed(reason) => withheld(reason),
+        PluginState::Pending => None,
     }
 }
 

@@ -12,6 +12,7 @@ use super::describing::{Place, describe};
 use super::lint::{self, Code, Finding, Severity};
 use super::model::Command;
 use super::ownership::{self, Owners};
+use super::pins::Pins;
 use super::round_trip::{self, Example, RoundTrip};
 use super::{Fields, Plugin, Tool, contract_writer, python, strict};
 use crate::config::Config;
@@ -44,7 +45,8 @@ pub(crate) async fn inspect(
         cancel.clone(),
     )?;
     let python = python::find(&settings.plugins, executor, cancel).await;
-    let place = Place { settings: Arc::clone(&settings), python };
+    let pins = Pins::new(&settings.paths.state);
+    let place = Place { settings: Arc::clone(&settings), python, pins };
     match describe(&place, &describer, &name, &path).await {
         Ok(plugin) => Ok(described(&settings, &describer, &plugin, findings).await),
         Err(reason) => {

@@ -3,7 +3,7 @@
 //! `discovery` keeps the published [`Catalog`] true to the plugins directory: `scan` finds programs, `describe`
 //! asks them (`contract_file`, `contract`, `parser_tree` under the probe, `help_text`), `facts` turns what a parser says into
 //! commands, `digest` and `store` remember, `describing` asks only whom they do not know, and many of them in one
-//! `nursery`; `ownership` refuses what others may change. A [`Tool`] is one command: `schema` tells a client what it takes, `arguments` checks what came, `argv` says
+//! `nursery`; `ownership` refuses what others may change, and `pins` what nobody approved. A [`Tool`] is one command: `schema` tells a client what it takes, `arguments` checks what came, `argv` says
 //! it on a command line, `output` reads what the program said, and `output_schema` holds it to what its plugin promised.
 //! Running it is the executor's. [`Offered`] is what else plugins offer: `prompt` checks a prompt's arguments,
 //! `plugin_file` reads a file of a plugin, and `printed` what the commands behind these said.
@@ -41,6 +41,7 @@ mod output;
 mod output_schema;
 mod ownership;
 mod parser_tree;
+mod pins;
 mod plugin;
 mod plugin_file;
 mod printed;
@@ -67,7 +68,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 pub(crate) use changes::{Change, Changes};
-pub(crate) use discovery::{CatalogHandle, Discovery, RescanError, Rescans};
+pub(crate) use discovery::{CatalogHandle, Discovery, Made, RescanError, Rescans};
 pub(crate) use header_parameters::HeaderParameter;
 pub(crate) use inspect::inspect;
 pub(crate) use model::TaskSupport;
@@ -78,6 +79,7 @@ pub(crate) use needed::{Needed, needed_by};
 pub(crate) use offers::{List, Offered, Origin};
 pub(crate) use output::{ErrorCode, ToolOutput, from_error, from_outcome};
 pub(crate) use ownership::Risk;
+pub(crate) use pins::{AcceptError, Drift, FileChange, PieceChange, Pinning, withheld};
 pub(crate) use plugin::{CallContext, Plugin};
 pub(crate) use plugin_file::Contents;
 pub(crate) use printed::{
@@ -139,6 +141,8 @@ pub(crate) struct Catalog {
     index: Index,
     plugins: BTreeMap<String, PluginState>,
     offered: Offered,
+    /// Tools that nobody approved as they are, which can be named and not called.
+    held: (Vec<String>, Index),
     pub(crate) problems: Vec<Problem>,
     /// Whether an interpreter was found for plugins that need one.
     pub(crate) has_python: bool,
@@ -151,6 +155,12 @@ pub(crate) struct Catalog {
 pub(crate) enum FindError {
     #[error("unknown tool: `{name}`{}", .near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
     Unknown { name: String, near: Option<String> },
+    /// It is not what was approved.
+    #[error(
+        "`{tool}` is not what was approved: an operator must look at it with `smcpctl pins diff {plugin}` and \
+             accept it with `smcpctl pins accept {plugin}`"
+    )]
+    Held { tool: String, plugin: String },
     #[error("`{name}` may mean {}: use the exact name", .candidates.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "))]
     Ambiguous { name: String, candidates: Vec<String> },
 }
@@ -173,6 +183,7 @@ impl Catalog {
             index: Index::default(),
             plugins: BTreeMap::new(),
             offered: Offered::default(),
+            held: Default::default(),
             problems: Vec::new(),
             has_python: true,
             listed: Default::default(),
@@ -190,7 +201,10 @@ impl Catalog {
         elders.sort_by_key(|plugin| plugin.linked());
         for plugin in elders {
             for tool in Tool::all_of(plugin, separator) {
-                catalog.add(tool, separator);
+                match plugin.standing().holds("tool", tool.command_name()) {
+                    true => catalog.hold(&tool),
+                    false => catalog.add(tool, separator),
+                }
             }
         }
         catalog.sort();
@@ -207,6 +221,12 @@ impl Catalog {
         }
         catalog.plugins = plugins;
         catalog
+    }
+
+    fn hold(&mut self, tool: &Tool) {
+        let (held, index) = &mut self.held;
+        index.add(held.len(), tool.wire_name(), tool.plugin_name(), tool.command_name());
+        held.push(tool.id().to_owned());
     }
 
     /// Brings the tools into the order of their plugins' names, our own first.
@@ -284,6 +304,13 @@ impl Catalog {
     pub(crate) fn find(&self, name: &str) -> Result<Arc<Tool>, FindError> {
         self.index.find(name).map(|tool| Arc::clone(&self.tools[tool])).map_err(|missing| {
             let short: String = name.chars().take(128).collect();
+            let (held, index) = &self.held;
+            if let Some(tool) = index.find(name).ok().and_then(|at| held.get(at))
+                && missing == NotFound::Unknown
+            {
+                let plugin = tool.split_once('.').map_or("", |(plugin, _)| plugin);
+                return FindError::Held { tool: tool.clone(), plugin: plugin.to_owned() };
+            }
             match missing {
                 NotFound::Unknown => {
                     let names = self.tools.iter().map(|tool| tool.wire_name().to_owned());

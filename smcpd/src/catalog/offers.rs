@@ -97,6 +97,10 @@ impl Offered {
         for plugin in plugins {
             let offers = &plugin.description().offers;
             let mut mine = |what: &str, index: usize, name: &str, owners: &HashMap<&str, &str>| {
+                let kind = what.strip_prefix("resource_").unwrap_or(what).trim_end_matches('s');
+                if plugin.standing().holds(kind, name) {
+                    return false;
+                }
                 let owner = owners[name];
                 if owner != plugin.name() {
                     problems.push(clash(plugin.name(), what, index, name, owner));

@@ -16,6 +16,7 @@ pub(crate) enum ErrorCode {
     QueueFull,
     OutputTooLarge,
     StartFailed,
+    NotPermitted,
     InternalError,
 }
 
@@ -29,6 +30,7 @@ impl ErrorCode {
             Self::QueueFull => "queue_full",
             Self::OutputTooLarge => "output_too_large",
             Self::StartFailed => "start_failed",
+            Self::NotPermitted => "not_permitted",
             Self::InternalError => "internal_error",
         }
     }

@@ -15,6 +15,7 @@ use super::model::Description;
 use super::output::ToolOutput;
 use super::output_schema::OutputSchema;
 use super::ownership::Risk;
+use super::pins::Standing;
 use super::plugin_file::{self, Contents};
 use super::scan::Located;
 use super::warmth::Warmth;
@@ -32,6 +33,7 @@ const CEILING: u64 = 32;
 pub(crate) struct Plugin {
     located: Located,
     digest: String,
+    approved: Approved,
     description: Description,
     has_readme: bool,
     environment: Environment,
@@ -44,6 +46,14 @@ pub(crate) struct Plugin {
     output: OutputLimit,
     /// What is made of each command's schemas, once.
     made: Vec<Made>,
+}
+
+/// How what a plugin says stands to what was approved.
+#[derive(Debug, Default)]
+pub(super) struct Approved {
+    /// The digest of what a model sees of it.
+    pub(super) contract: String,
+    pub(super) standing: Standing,
 }
 
 /// What is made of the schemas of a command when it is first needed; an error is why nothing can be.
@@ -72,7 +82,7 @@ struct Lanes {
 impl Plugin {
     pub(super) fn new(
         located: Located,
-        digest: String,
+        (digest, approved): (String, Approved),
         description: Description,
         environment: Environment,
         state: PathBuf,
@@ -100,6 +110,7 @@ impl Plugin {
         Self {
             located,
             digest,
+            approved,
             description,
             has_readme,
             made,
@@ -200,6 +211,15 @@ impl Plugin {
 
     pub(crate) fn directory(&self) -> &std::path::Path {
         &self.located.directory
+    }
+
+    /// How it stands to its pin.
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.approved.standing
+    }
+
+    pub(super) fn contract(&self) -> &str {
+        &self.approved.contract
     }
 
     /// Files and directories of it that its group may change.

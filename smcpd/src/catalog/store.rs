@@ -12,6 +12,8 @@ use super::model::Description;
 #[derive(Serialize)]
 struct Written<'a> {
     digest: &'a str,
+    /// The digest of what of it a model sees, which a pin has too.
+    contract: &'a str,
     description: &'a Description,
 }
 
@@ -19,6 +21,7 @@ struct Written<'a> {
 #[derive(Deserialize)]
 struct Read<'a> {
     digest: &'a str,
+    contract: &'a str,
     #[serde(borrow)]
     description: &'a RawValue,
 }
@@ -27,7 +30,7 @@ struct Read<'a> {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Found {
     Nothing,
-    Same(Box<Description>),
+    Same(Box<Description>, String),
     /// Its files are the same, and what reads and runs them is not.
     SameFiles,
     OtherFiles,
@@ -53,15 +56,16 @@ impl Store {
         let Ok(text) = fs::read(self.path(plugin)) else { return Found::Nothing };
         let Ok(read) = serde_json::from_slice::<Read<'_>>(&text) else { return Found::Nothing };
         if read.digest == digest {
-            return serde_json::from_str(read.description.get())
-                .map_or(Found::Nothing, |description| Found::Same(Box::new(description)));
+            return serde_json::from_str(read.description.get()).map_or(Found::Nothing, |description| {
+                Found::Same(Box::new(description), read.contract.to_owned())
+            });
         }
         if digest::same_files(read.digest, digest) { Found::SameFiles } else { Found::OtherFiles }
     }
 
     /// Keeps a description; failing to is a slower start next time, and one line in the log.
-    pub(crate) fn save(&self, plugin: &str, digest: &str, description: &Description) {
-        let entry = Written { digest, description };
+    pub(crate) fn save(&self, plugin: &str, digest: &str, contract: &str, description: &Description) {
+        let entry = Written { digest, contract, description };
         let written = fs::create_dir_all(&self.directory).and_then(|()| {
             let new = self.directory.join(format!(".{plugin}.new"));
             fs::write(&new, serde_json::to_vec(&entry).expect("a description has string keys"))?;
@@ -83,17 +87,21 @@ mod tests {
         let store = Store::new(root.path());
         let description = Description { title: Some("t".to_owned()), ..Description::default() };
         assert_eq!(store.find("p", "1"), Found::Nothing);
-        store.save("p", "1", &description);
-        assert_eq!(store.find("p", "1"), Found::Same(Box::new(description.clone())));
+        store.save("p", "1", "c", &description);
+        assert_eq!(store.find("p", "1"), Found::Same(Box::new(description.clone()), "c".to_owned()));
         assert_eq!(store.find("p", "2"), Found::SameFiles);
-        store.save("p", "files-1", &description);
+        store.save("p", "files-1", "c", &description);
         assert_eq!(store.find("p", "files-2"), Found::SameFiles);
         assert_eq!(store.find("p", "others-1"), Found::OtherFiles);
         assert_eq!(store.find("q", "files-1"), Found::Nothing);
         fs::write(store.path("p"), b"{\"digest\": \"1\"").unwrap();
         assert_eq!(store.find("p", "1"), Found::Nothing);
-        fs::write(store.path("p"), b"{\"digest\": \"1\", \"description\": {\"commands\": 1}}").unwrap();
+        fs::write(
+            store.path("p"),
+            b"{\"digest\": \"1\", \"contract\": \"c\", \"description\": {\"commands\": 1}}",
+        )
+        .unwrap();
         assert_eq!(store.find("p", "1"), Found::Nothing);
-        Store::new(Path::new("/proc/nowhere")).save("p", "1", &Description::default());
+        Store::new(Path::new("/proc/nowhere")).save("p", "1", "c", &Description::default());
     }
 }

@@ -52,7 +52,7 @@ fn made(
         Environment::choose(std::iter::empty(), config::Environment::Declared, &[], &BTreeMap::new());
     Arc::new(Plugin::new(
         located,
-        String::new(),
+        Default::default(),
         description,
         environment,
         "/s".into(),
@@ -219,7 +219,7 @@ fn described(environment: Environment, names: &[&str]) -> Plugin {
     let (granted, execution) = (config::Plugin::default(), execution(Serialize::None));
     Plugin::new(
         located,
-        String::new(),
+        Default::default(),
         description,
         environment,
         "/s".into(),

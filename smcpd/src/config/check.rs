@@ -55,6 +55,7 @@ pub(super) fn check(
             idle: key.positive("warm.idle", file.warm.idle)?,
         },
         sandbox: sandbox::check(&key, "sandbox", &file.sandbox)?,
+        pins: file.pins.policy,
         secrets: sandbox::secrets(&key, environment),
         execution: execution(&key)?,
         keys,
@@ -315,6 +316,7 @@ fn plugin(key: &Key<'_>) -> Result<BTreeMap<String, Plugin>, ConfigError> {
             warm: given.warm,
             preload: given.preload.clone(),
             sandbox: sandbox::check(key, &at("sandbox"), &given.sandbox.0)?,
+            pins: given.pins,
         };
         Ok((name.clone(), plugin))
     });

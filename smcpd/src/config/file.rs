@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, LogFormat, Separator, Serialize as Serialization, WarmMode, sandbox, tls};
+use super::{
+    Environment, LogFormat, PinPolicy, Separator, Serialize as Serialization, WarmMode, sandbox, tls,
+};
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +18,7 @@ pub(super) struct File {
     pub(super) tools: Tools,
     pub(super) warm: Warm,
     pub(super) sandbox: sandbox::Given,
+    pub(super) pins: Pins,
     pub(super) execution: Execution,
     pub(super) auth: Auth,
     pub(super) tls: tls::Given,
@@ -262,6 +265,13 @@ pub(super) struct Plugin {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) preload: Vec<String>,
     pub(super) sandbox: sandbox::OfPlugin,
+    pub(super) pins: Option<PinPolicy>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Pins {
+    pub(super) policy: PinPolicy,
 }
 
 /// A duration in seconds, written `2` or `0.5`.

@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) warm: Warm,
     /// What all plugins are held to.
     pub(crate) sandbox: Sandbox,
+    /// What becomes of plugins that are not what was approved.
+    pub(crate) pins: PinPolicy,
     /// Files and directories with keys, outside of `paths`.
     pub(crate) secrets: Vec<PathBuf>,
     pub(crate) execution: Execution,
@@ -296,6 +298,32 @@ pub(crate) struct Plugin {
     /// Modules that its warm parent imports ahead.
     pub(crate) preload: Vec<String>,
     pub(crate) sandbox: Sandbox,
+    /// In place of that of all.
+    pub(crate) pins: Option<PinPolicy>,
+}
+
+/// What becomes of a plugin that is not what was approved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PinPolicy {
+    /// It is told of.
+    #[default]
+    Warn,
+    /// Tools that are new or changed are withheld.
+    Hold,
+    /// The plugin is withheld, and not run.
+    Block,
+}
+
+impl PinPolicy {
+    /// As it is written.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Warn => "warn",
+            Self::Hold => "hold",
+            Self::Block => "block",
+        }
+    }
 }
 
 /// Where `Config::load` reads from.
@@ -332,6 +360,11 @@ impl Config {
     /// Whether anyone has to show who they are.
     pub(crate) fn is_guarded(&self) -> bool {
         !self.keys.is_open() || self.tls.as_ref().is_some_and(|tls| tls.clients.is_some())
+    }
+
+    /// Returns what becomes of a plugin that is not what was approved.
+    pub(crate) fn pin_policy(&self, plugin: &str) -> PinPolicy {
+        self.plugin.get(plugin).and_then(|granted| granted.pins).unwrap_or(self.pins)
     }
 
     /// Returns the address to listen on where anyone chose one, and where they did.

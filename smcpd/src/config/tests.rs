@@ -254,6 +254,7 @@ fn keys_of_the_mirror() -> Vec<String> {
         warm: Some(crate::config::WarmMode::Spare),
         preload: vec!["os".to_owned()],
         sandbox: sandbox::OfPlugin(sandbox::Given::full()),
+        pins: Some(crate::config::PinPolicy::Warn),
     };
     let mut file = super::super::file::File { sandbox: sandbox::Given::full(), ..Default::default() };
     // What is not set by default would not be written either.

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use smcp_control::{CONTROL_SOCKET, Finding, Severity};
 
 use super::Control;
-use crate::catalog::{Catalog, PluginState, Risk};
+use crate::catalog::{Catalog, Plugin, PluginState, Risk, withheld};
 use crate::config::Config;
 use crate::executor::sandbox::{Feature, missing};
 use crate::letta::Letta;
@@ -58,7 +58,7 @@ pub(super) fn examine(control: &Control) -> Vec<Finding> {
     );
     for state in catalog.plugins().values() {
         let PluginState::Described(plugin) = state else { continue };
-        found.extend(of_risks(plugin.risks()));
+        found.extend(of_risks(plugin.risks()).or_else(|| of_entry(plugin, us)));
     }
     let socket = config.paths.runtime.join(CONTROL_SOCKET);
     let open = std::fs::metadata(&socket).is_ok_and(|is| is.mode() & 0o006 != 0);
@@ -94,7 +94,9 @@ fn of_catalog(catalog: &Catalog) -> Vec<Finding> {
     let mut found = Vec::new();
     for (name, state) in catalog.plugins() {
         match state {
-            PluginState::Described(_) => {}
+            PluginState::Described(plugin) => {
+                found.extend(plugin.standing().drift().map(|drift| drifted(name, Severity::Warning, drift)));
+            }
             PluginState::Pending => found.push(finding(
                 "plugin-pending",
                 Severity::Note,
@@ -102,6 +104,10 @@ fn of_catalog(catalog: &Catalog) -> Vec<Finding> {
                 "it is still being described",
                 "wait, or see `smcpctl logs`",
             )),
+            PluginState::Failed(reason) if withheld(reason).is_some() => {
+                let drift = withheld(reason).unwrap_or_default();
+                found.push(drifted(name, Severity::Error, drift.split("; see `").next().unwrap_or(drift)));
+            }
             PluginState::Failed(reason) => found.push(finding(
                 "plugin-failed",
                 Severity::Error,
@@ -143,6 +149,16 @@ fn of_catalog(catalog: &Catalog) -> Vec<Finding> {
     }
     found.extend(of_count(catalog.tools().len()));
     found
+}
+
+fn drifted(plugin: &str, severity: Severity, drift: &str) -> Finding {
+    finding(
+        "pin-drift",
+        severity,
+        plugin,
+        format!("it is not what was approved: {drift}"),
+        format!("`smcpctl pins diff {plugin}`, then `smcpctl pins accept {plugin}` or mend it"),
+    )
 }
 
 /// What holds the plugins less than the configuration would have it.
@@ -360,6 +376,16 @@ fn of_rights(rights: Rights, path: &Path, code: &str) -> Option<Finding> {
         _ => return None,
     };
     Some(finding(code, severity, shown, message, fix))
+}
+
+/// What became of the rights since the plugin was looked at: of its entry point and its directory.
+fn of_entry(plugin: &Plugin, us: u32) -> Option<Finding> {
+    let entry =
+        ["cli.py", "cli"].map(|name| plugin.directory().join(name)).into_iter().find(|path| path.is_file());
+    let paths = entry.iter().map(std::path::PathBuf::as_path).chain([plugin.directory()]);
+    paths
+        .filter_map(|path| of_rights(Rights::of(&std::fs::metadata(path).ok()?, us), path, "plugin-open"))
+        .next()
 }
 
 /// What the group of a plugin's files may change is said of the first of them.

@@ -34,6 +34,10 @@ impl Control {
                 let hint = Some("see `smcpctl tools`");
                 return Ok(refused(RefusalCode::NotFound, error.to_string(), hint));
             }
+            Err(error @ FindError::Held { .. }) => {
+                let output = ToolOutput::failed(ErrorCode::NotPermitted, error.to_string());
+                return Ok(Reply::Called { result: output.into_result() });
+            }
         };
         let peer = operator.peer();
         let asked = Asked { tool: &tool, arguments, traceparent: None, progress: None };

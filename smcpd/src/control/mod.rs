@@ -1,13 +1,15 @@
 //! The operator's door: the control socket, and the call socket beside it that offers tools alone.
 //!
 //! `socket` binds and accepts, `requests` answers, `follow` answers bit by bit, `doctor` judges, `keys` changes
-//! keys, `shown` says things in frames. What a socket offers is said by its [`smcp_control::Access`]; whoever may open it is the file system's
+//! keys, `pins` shows what nobody approved, `shown` says things in frames. What a socket offers is said by its
+//! [`smcp_control::Access`]; whoever may open it is the file system's
 //! to say. Every change is audited with the peer's credentials.
 
 mod doctor;
 mod follow;
 mod keys;
 mod peer;
+mod pins;
 mod requests;
 mod shown;
 mod socket;

@@ -6,7 +6,7 @@ use smcp_control::{
 };
 
 use super::{Control, Operator, doctor, shown};
-use crate::catalog::{self, RescanError};
+use crate::catalog::{self, Made, RescanError};
 use crate::config::{Difference, ReloadError};
 
 /// An audited object is shown to people; nobody needs more of it.
@@ -22,7 +22,7 @@ impl Control {
     }
 
     /// Each change made through this door, with who asked for it and what came of it.
-    fn audit(&self, operator: Operator, action: &str, object: &str, reply: &Reply) {
+    pub(super) fn audit(&self, operator: Operator, action: &str, object: &str, reply: &Reply) {
         let outcome = match reply {
             Reply::Refused(refusal) => refusal.message.as_str(),
             _ => "ok",
@@ -97,7 +97,10 @@ impl Control {
 
     /// A link that was made or removed is what gets audited; the rescan only follows from it.
     pub(super) async fn rescan(&self, operator: Operator, plan: bool, cause: Option<Cause>) -> Reply {
-        let asked = if plan { self.rescans.plan() } else { self.rescans.request() };
+        let asked = match (plan, &cause) {
+            (true, _) => self.rescans.plan(),
+            (false, cause) => self.rescans.after(cause.as_ref().and_then(made)),
+        };
         let changes = match asked {
             Ok(answer) => answer.await.unwrap_or(Err(RescanError::Stopping)),
             Err(error) => Err(error),
@@ -193,6 +196,16 @@ impl Control {
             calls: self.running(),
             tools: metrics.tools(std::time::Instant::now()).iter().map(shown::figures).collect(),
         })
+    }
+}
+
+/// What an operator did that is approved by being done.
+fn made(cause: &Cause) -> Option<Made> {
+    let plugin = cause.object.split(' ').next().unwrap_or_default().to_owned();
+    match cause.action.as_str() {
+        "link" | "unlink" => Some(Made::Link(plugin)),
+        "deps" => Some(Made::Environment(plugin)),
+        _ => None,
     }
 }
 

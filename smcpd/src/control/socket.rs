@@ -210,7 +210,14 @@ async fn converse(stream: Stream, access: Access, control: &Control) -> Result<(
 
 /// Who asks before there is a catalog would hear that there is no such tool, and waits instead.
 fn needs_catalog(request: &Request) -> bool {
-    matches!(request, Request::Tools | Request::Call { .. } | Request::Plugins | Request::Plugin { .. })
+    matches!(
+        request,
+        Request::Tools
+            | Request::Call { .. }
+            | Request::Plugins
+            | Request::Plugin { .. }
+            | Request::Pins { .. }
+    )
 }
 
 /// Carries out one request, and returns the last reply to it. Dropping the future ends what it waits for.
@@ -251,6 +258,8 @@ async fn answer(
         Request::KeyRotate { name, overlap_seconds } => {
             control.change_key(operator, KeyChange::Rotate { name, overlap: overlap_seconds }).await
         }
+        Request::Pins { plugin } => control.pins(plugin).await,
+        Request::AcceptPin { plugin, token } => control.accept_pin(operator, &plugin, &token).await,
         Request::Logs { lines, follow, filter } => {
             return control.logs(lines, follow, &filter, output).await;
         }

@@ -16,7 +16,7 @@ use super::long_calls::{self, LongCall};
 use super::runs::Heard;
 use super::voice::Voice;
 use super::{Peer, Service, read};
-use crate::catalog::{ErrorCode, HeaderParameter, Progress, Tool, ToolOutput};
+use crate::catalog::{ErrorCode, FindError, HeaderParameter, Progress, Tool, ToolOutput};
 use crate::events::{self, Field};
 use crate::metrics::Reason;
 
@@ -88,7 +88,17 @@ impl Service {
     ) -> Result<Bytes, RpcError> {
         let params: Params<'_> =
             read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `name`"))?;
-        let tool = self.catalog.snapshot().find(&params.name).map_err(|error| {
+        let found = self.catalog.snapshot().find(&params.name);
+        if let Err(error @ FindError::Held { tool, plugin }) = &found {
+            self.event(events::Kind::CallRefused, peer)
+                .text(Field::Tool, tool)
+                .text(Field::Plugin, plugin)
+                .text(Field::Outcome, ErrorCode::NotPermitted.as_str())
+                .write();
+            let output = ToolOutput::failed(ErrorCode::NotPermitted, error.to_string());
+            return Ok(output.into_result().to_string().into());
+        }
+        let tool = found.map_err(|error| {
             self.metrics.refused(Reason::UnknownTool);
             let name: String = params.name.chars().take(128).collect();
             self.event(events::Kind::CallRefused, peer)

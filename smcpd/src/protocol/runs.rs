@@ -205,7 +205,9 @@ fn kind(error: Option<ErrorCode>) -> events::Kind {
         Some(ErrorCode::OutputTooLarge) => events::Kind::CallTooLarge,
         Some(ErrorCode::StartFailed) => events::Kind::CallNotStarted,
         Some(ErrorCode::InternalError) => events::Kind::CallLost,
-        Some(ErrorCode::InvalidArguments | ErrorCode::QueueFull) => events::Kind::CallRefused,
+        Some(ErrorCode::InvalidArguments | ErrorCode::QueueFull | ErrorCode::NotPermitted) => {
+            events::Kind::CallRefused
+        }
     }
 }
 
