@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::filter::Filter;
 use crate::keys::{KeyChanged, KeyInfo};
 use crate::pins::Pin;
+use crate::profiles::{ProfileInfo, Reason};
 use crate::records::{AuditRecord, Changes, ConfigValue, Finding, LogRecord, Reloaded};
 use crate::state::{Activity, CallInfo, PluginDetail, PluginInfo, SessionInfo, Status, ToolInfo};
 
@@ -103,6 +104,9 @@ pub enum Request {
         name: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         agent: Option<String>,
+        /// Empty: what a caller without a profile reaches.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        profiles: Vec<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_seconds: Option<u64>,
     },
@@ -113,6 +117,13 @@ pub enum Request {
         name: String,
         /// How long the old secret goes on.
         overlap_seconds: u64,
+    },
+    Profiles,
+    /// Asks what allows or stops a call of a tool by the holder of a key, or by whoever has none.
+    Why {
+        tool: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
     },
 }
 
@@ -152,7 +163,9 @@ impl Request {
             | Self::Keys
             | Self::KeyCreate { .. }
             | Self::KeyRevoke { .. }
-            | Self::KeyRotate { .. } => Access::Control,
+            | Self::KeyRotate { .. }
+            | Self::Profiles
+            | Self::Why { .. } => Access::Control,
         }
     }
 }
@@ -203,6 +216,13 @@ pub enum Reply {
         keys: Vec<KeyInfo>,
     },
     KeyChanged(KeyChanged),
+    Profiles {
+        profiles: Vec<ProfileInfo>,
+    },
+    /// In the order in which they are looked at.
+    Why {
+        reasons: Vec<Reason>,
+    },
     /// So many records of a followed kind were lost because the client reads slowly.
     Missed {
         records: u64,
@@ -232,6 +252,8 @@ impl Reply {
             | Self::Keys { .. }
             | Self::KeyChanged(_)
             | Self::Pins { .. }
+            | Self::Profiles { .. }
+            | Self::Why { .. }
             | Self::Done
             | Self::Refused(_) => false,
         }

@@ -23,6 +23,9 @@ pub struct KeyInfo {
     /// The agent that holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// The tools of these alone; absent: every tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profiles: Option<Vec<String>>,
 }
 
 /// Where a key is said.

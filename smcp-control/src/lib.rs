@@ -18,6 +18,7 @@ mod frames;
 mod keys;
 mod location;
 mod pins;
+mod profiles;
 mod records;
 mod state;
 mod wire;
@@ -28,6 +29,7 @@ pub use frames::{Access, CallEvent, Cause, Hello, Refusal, RefusalCode, Reply, R
 pub use keys::{KeyChanged, KeyInfo, KeySource, KeyState, SecretText};
 pub use location::{CALL_SOCKET, CONTROL_SOCKET, candidates};
 pub use pins::{ContractDrift, FileDrift, Pin, Pinned};
+pub use profiles::{ProfileInfo, Reason};
 pub use records::{
     AuditRecord, Change, Changes, ConfigValue, Finding, LogRecord, Reloaded, Severity, ValueChange,
 };

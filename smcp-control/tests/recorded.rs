@@ -58,10 +58,12 @@ fn name_of_request(request: &Request) -> &'static str {
         Request::KeyCreate { .. } => "key_create",
         Request::KeyRevoke { .. } => "key_revoke",
         Request::KeyRotate { .. } => "key_rotate",
+        Request::Profiles => "profiles",
+        Request::Why { .. } => "why",
     }
 }
 
-const REQUESTS: usize = 23;
+const REQUESTS: usize = 25;
 
 fn name_of_reply(reply: &Reply) -> &'static str {
     match reply {
@@ -84,13 +86,15 @@ fn name_of_reply(reply: &Reply) -> &'static str {
         Reply::Audit(_) => "audit",
         Reply::Keys { .. } => "keys",
         Reply::KeyChanged(_) => "key_changed",
+        Reply::Profiles { .. } => "profiles",
+        Reply::Why { .. } => "why",
         Reply::Missed { .. } => "missed",
         Reply::Done => "done",
         Reply::Refused(_) => "refused",
     }
 }
 
-const REPLIES: usize = 22;
+const REPLIES: usize = 24;
 
 #[test]
 fn every_frame_of_the_first_version_is_read_and_means_the_same() {
@@ -145,6 +149,7 @@ fn a_request_without_what_it_needs_is_refused() {
         r#"{"request":"key_create"}"#,
         r#"{"request":"key_create","name":"a","expires_seconds":-1}"#,
         r#"{"request":"key_rotate","name":"a"}"#,
+        r#"{"request":"why","key":"a"}"#,
         r#"{"request":"dance"}"#,
         r#"{"request":7}"#,
         "{}",

@@ -61,6 +61,17 @@ pub(crate) enum Command {
     /// Show how plugins stand to what was approved of them, and approve what they have become
     #[command(subcommand)]
     Pins(Pins),
+    /// Look at profiles, the named selections of tools
+    #[command(subcommand)]
+    Profiles(Profiles),
+    /// Say what allows or stops a call, one line each; ends with 11 where something stops it
+    Why {
+        #[arg(add = completion::tools())]
+        tool: String,
+        /// By the holder of this key; by default whoever has none
+        #[arg(long = "as", value_name = "KEY", add = completion::keys())]
+        key: Option<String>,
+    },
     /// List the sessions of clients
     Sessions,
     /// List the calls that run or wait
@@ -173,6 +184,9 @@ pub(crate) enum Keys {
         /// What its holder is called in logs and records
         #[arg(long)]
         name: String,
+        /// It reaches the tools of this profile alone; may be given again
+        #[arg(long, value_name = "PROFILE", add = completion::profiles())]
+        profile: Vec<String>,
         /// The agent that it is given to; what requests claim of themselves does not count then
         #[arg(long, value_name = "ID")]
         agent: Option<String>,
@@ -192,6 +206,24 @@ pub(crate) enum Keys {
         /// The old secret goes on for so long
         #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = crate::records::duration)]
         overlap: std::time::Duration,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Profiles {
+    /// List the profiles
+    List,
+    /// Show a profile: its rules, the tools that it selects, and the keys that have it
+    Show {
+        #[arg(add = completion::profiles())]
+        name: String,
+    },
+    /// Say whether the holder of a key reaches a tool; ends with 11 where not
+    Test {
+        #[arg(add = completion::keys())]
+        key: String,
+        #[arg(add = completion::tools())]
+        tool: String,
     },
 }
 

@@ -7,8 +7,8 @@ use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
 use crate::table::print;
 use crate::{
-    bridge, call, changes, completion, connect, doctor, keys, pins, plugin, plugins, records, status, tools,
-    top,
+    bridge, call, changes, completion, connect, doctor, keys, pins, plugin, plugins, profiles, records,
+    status, tools, top,
 };
 
 /// Carries out one command.
@@ -73,6 +73,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Pins(Pins::Accept { plugin, token, dry_run }) => {
             pins::accept(daemon, plugin, token, dry_run).await
         }
+        Command::Profiles(command) => profiles::run(daemon, command).await,
+        Command::Why { tool, key } => profiles::why(daemon, tool, key).await,
         Command::Sessions => status::sessions(daemon).await,
         Command::Calls => status::calls(daemon).await,
         Command::Cancel { call } => status::cancel(daemon, call).await,

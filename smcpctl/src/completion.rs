@@ -84,6 +84,16 @@ pub(crate) fn keys() -> ArgValueCompleter {
     })
 }
 
+/// Completes with the names of profiles.
+pub(crate) fn profiles() -> ArgValueCompleter {
+    names(|| match ask(Request::Profiles) {
+        Some(Reply::Profiles { profiles }) => {
+            profiles.into_iter().map(|one| (one.name, format!("{} tools", one.tools.len()))).collect()
+        }
+        _ => Vec::new(),
+    })
+}
+
 /// Completes with directories, and with the names of plugins that came with us.
 pub(crate) fn linkable() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {

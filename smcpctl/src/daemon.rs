@@ -114,7 +114,9 @@ fn deadline(request: &Request) -> Option<Duration> {
         | Request::Keys
         | Request::KeyCreate { .. }
         | Request::KeyRevoke { .. }
-        | Request::KeyRotate { .. } => Some(AT_ONCE),
+        | Request::KeyRotate { .. }
+        | Request::Profiles
+        | Request::Why { .. } => Some(AT_ONCE),
     }
 }
 

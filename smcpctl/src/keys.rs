@@ -10,9 +10,10 @@ use crate::table::{escape, print, print_json, print_rows};
 pub(crate) async fn run(daemon: &mut Daemon, command: Keys) -> Result<Exit, Failure> {
     match command {
         Keys::List => list(daemon).await,
-        Keys::Create { name, agent, expires } => {
+        Keys::Create { name, profile: profiles, agent, expires } => {
             let expires_seconds = expires.map(|expires| expires.as_secs());
-            change(daemon, Request::KeyCreate { name, agent, expires_seconds }, "has this secret").await
+            change(daemon, Request::KeyCreate { name, agent, profiles, expires_seconds }, "has this secret")
+                .await
         }
         Keys::Revoke { name } => change(daemon, Request::KeyRevoke { name }, "is revoked").await,
         Keys::Rotate { name, overlap } => {
@@ -37,13 +38,14 @@ async fn list(daemon: &mut Daemon) -> Result<Exit, Failure> {
             key.name,
             key.source.as_str().to_owned(),
             key.state.as_str().to_owned(),
+            or(key.profiles.map(|profiles| profiles.join(", ")), "every tool"),
             or(key.agent, "any agent"),
             or(key.expires, "never"),
             or(key.last_used, "not since the start"),
         ]
     };
     let rows: Vec<Vec<String>> = keys.into_iter().map(row).collect();
-    print_rows(&["NAME", "SOURCE", "STATE", "AGENT", "EXPIRES", "LAST USED"], &rows)?;
+    print_rows(&["NAME", "SOURCE", "STATE", "PROFILES", "AGENT", "EXPIRES", "LAST USED"], &rows)?;
     Ok(Exit::Ok)
 }
 

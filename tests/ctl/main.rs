@@ -12,6 +12,7 @@ mod plugin_check;
 mod plugin_deps;
 mod plugin_describe;
 mod plugin_new;
+mod profiles;
 mod requests;
 mod transcript;
 

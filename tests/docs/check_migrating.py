@@ -577,16 +577,19 @@ def check_the_log_is_on_stderr_unless_a_file_is_named(place):
         expect(len(files) == 1 and os.path.getsize(files[0]) > 0, files)
 
 
-@claim("Profiles are not there yet.")
-def check_the_variables_of_profiles_change_nothing(place):
+@claim("Profiles are held on calls too")
+def check_the_profiles_of_the_old_system_are_held(place):
     with served(place) as daemon:
-        without = sorted(daemon.tools())
+        expect("notes__add" in daemon.tools(), daemon.tools())
     profiles = os.path.join(place.temp, "profiles.json")
     with open(profiles, "w") as file:
         json.dump({"default_profile": "few", "profiles": {"few": {"mode": "prefix", "prefix": "desk__"}}}, file)
     variables = {"SMCP_PROFILES": profiles, "SMCP_ATTACH_PROFILE": "few", "SMCP_ADMIN_PREFIX": "desk__"}
     with Daemon(place, plugins=daemon.tree.plugins, environment=variables, name="profiles") as daemon:
-        expect(sorted(daemon.tools()) == without and "notes__add" in without, sorted(daemon.tools()))
+        listed = daemon.tools()
+        expect(listed and all(name.startswith("desk__") for name in listed), listed)
+        answer = daemon.ask("tools/call", {"name": "notes.add", "arguments": {"title": "a"}})
+        expect(answer["error"]["code"] == -32602, answer)
 
 
 # --- The rest of the page -------------------------------------------------------------------------------------------

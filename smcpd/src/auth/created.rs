@@ -134,6 +134,8 @@ pub(crate) enum KeyError {
     Reserved(String),
     #[error("`{0}` is no agent: it has 1 to 256 letters, and none that could break a line")]
     Agent(String),
+    #[error("no profile is called `{0}`")]
+    Profile(String),
     #[error("there are {MOST} keys, which is the most")]
     TooMany,
     #[error("the key would have expired already")]

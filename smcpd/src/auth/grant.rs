@@ -80,6 +80,12 @@ impl Grant {
         Arc::new(Self::new(caller, Scope::Everything))
     }
 
+    /// The same for less; it ends with this one.
+    pub(crate) fn narrowed(&self, scope: Scope) -> Arc<Self> {
+        let (caller, agent, ended) = (self.caller.clone(), self.agent.clone(), self.ended.clone());
+        Arc::new(Self { caller, scope, agent, ended, used: AtomicU64::new(0) })
+    }
+
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
     }
@@ -108,6 +114,11 @@ impl Grant {
 
     pub(super) fn used(&self) -> Option<u64> {
         Some(self.used.load(Ordering::Relaxed)).filter(|used| *used > 0)
+    }
+
+    /// Whether what one of them made is the other's too.
+    pub(crate) fn shares_with(&self, other: &Self) -> bool {
+        self.caller == other.caller && self.scope == other.scope
     }
 
     /// Whether the other one lets the same caller do the same.

@@ -154,6 +154,21 @@ impl Keys {
         })
     }
 
+    /// The grant of the key of this name, and when it expires.
+    pub(crate) fn named(&self, name: &str) -> Option<(&Arc<Grant>, Option<u64>)> {
+        let is_named = |key: &&Known| matches!(key.grant.caller(), Caller::Key(known) if **known == *name);
+        self.known.iter().find(is_named).map(|key| (&key.grant, key.expires))
+    }
+
+    /// The profiles of the key of this name; `None` where it reaches everything.
+    pub(crate) fn profiles_of(&self, name: &str) -> Option<Vec<String>> {
+        let (grant, _) = self.named(name)?;
+        match grant.scope() {
+            Scope::Everything => None,
+            Scope::Profiles(names) => Some(names.iter().map(|name| name.to_string()).collect()),
+        }
+    }
+
     /// When a key of this name was presented last, since the daemon's start.
     pub(crate) fn used(&self, name: &str) -> Option<u64> {
         let is_named = |key: &&Known| matches!(key.grant.caller(), Caller::Key(known) if **known == *name);

@@ -2,20 +2,20 @@
 //!
 //! `keys` knows API keys by their digests and says whose one is; what it gives out is a [`Grant`], which goes with the
 //! request to wherever something is decided about it. `created` has the keys that operators make and `store` the file
-//! that keeps them; `attempts` slows down whoever guesses.
+//! that keeps them; `attempts` slows down whoever guesses, and `profile` says which tools a profile selects.
 
 mod attempts;
 mod created;
 mod grant;
 mod keys;
+mod profile;
 mod store;
 
 pub(crate) use attempts::{Attempt, Attempts};
-#[cfg(test)]
-pub(crate) use created::Created;
-pub(crate) use created::{KeyChange, KeyError, NewSecret, PREFIX, Record};
+pub(crate) use created::{Created, KeyChange, KeyError, NewSecret, PREFIX, Record};
 pub(crate) use grant::{Caller, Grant, Scope};
 pub(crate) use keys::{AuthError, Keys, Policy, is_in_url};
+pub(crate) use profile::{Facts, Profile, ProfileError, Profiles, Rule};
 pub(crate) use store::{FILE, StoreError, read as read_created, write as write_created};
 
 /// Seconds since 1970.

@@ -146,6 +146,8 @@ pub(crate) struct Catalog {
     pub(crate) problems: Vec<Problem>,
     /// Whether an interpreter was found for plugins that need one.
     pub(crate) has_python: bool,
+    /// Some of the tools are left out for whoever sees it.
+    is_narrowed: bool,
     /// The JSON list of all tools, made once for each set of fields.
     listed: [OnceLock<Bytes>; Fields::ALL.len()],
 }
@@ -186,6 +188,7 @@ impl Catalog {
             held: Default::default(),
             problems: Vec::new(),
             has_python: true,
+            is_narrowed: false,
             listed: Default::default(),
         };
         catalog.add(Tool::health(), separator);
@@ -227,6 +230,46 @@ impl Catalog {
         let (held, index) = &mut self.held;
         index.add(held.len(), tool.wire_name(), tool.plugin_name(), tool.command_name());
         held.push(tool.id().to_owned());
+    }
+
+    /// The same catalog with the tools alone that `is_reached`, and with what goes with these: a file or a text of a plugin
+    /// goes with any of its tools, and what runs a command goes with the tool that this is.
+    pub(crate) fn narrowed(&self, is_reached: impl Fn(&Tool) -> bool) -> Self {
+        let tools = self.tools.iter().filter(|tool| is_reached(tool)).cloned().collect();
+        let mut narrowed = Self {
+            generation: self.generation,
+            tools,
+            index: Index::default(),
+            plugins: self.plugins.clone(),
+            offered: Offered::default(),
+            // What is held back is not there for them.
+            held: Default::default(),
+            problems: Vec::new(),
+            has_python: self.has_python,
+            is_narrowed: true,
+            listed: Default::default(),
+        };
+        narrowed.sort();
+        narrowed.offered = self.offered.narrowed(|plugin, words| narrowed.may_run(plugin, words));
+        narrowed
+    }
+
+    /// Whether these words of a plugin may be run for whoever sees this catalog; without words, whether it is there for them
+    /// at all.
+    pub(crate) fn may_run(&self, plugin: &Plugin, words: Option<&[String]>) -> bool {
+        if !self.is_narrowed {
+            return true;
+        }
+        let commands = &plugin.description().commands;
+        let begins = |path: &[String]| words.is_some_and(|words| !path.is_empty() && words.starts_with(path));
+        let named = commands.iter().enumerate().filter(|(_, command)| begins(&command.path));
+        let named = named.max_by_key(|(_, command)| command.path.len()).map(|(index, _)| index);
+        self.tools.iter().any(|tool| match tool.kind() {
+            Kind::Command { plugin: of, index } => {
+                of.name() == plugin.name() && named.is_none_or(|named| named == *index)
+            }
+            Kind::Health => false,
+        })
     }
 
     /// Brings the tools into the order of their plugins' names, our own first.

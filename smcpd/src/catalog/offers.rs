@@ -129,6 +129,36 @@ impl Offered {
         (offered, problems)
     }
 
+    /// What is left where `may_run` says of which plugins and of which of their words.
+    pub(super) fn narrowed(&self, may_run: impl Fn(&Plugin, Option<&[String]>) -> bool) -> Self {
+        let mut narrowed = Self::default();
+        for (plugin, readable) in &self.resources {
+            let (uri, words) = match readable {
+                Readable::Readme => (readme_uri(plugin.name()), None),
+                Readable::Declared(index) => {
+                    let resource = &plugin.description().offers.resources[*index];
+                    let words = match &resource.body {
+                        Body::Command(words) => Some(words.as_slice()),
+                        Body::Text(_) | Body::Blob(_) | Body::File(_) => None,
+                    };
+                    (resource.uri.clone(), words)
+                }
+            };
+            if may_run(plugin, words) {
+                narrowed.add(&uri, plugin, *readable);
+            }
+        }
+        let is_left = |(plugin, index): &&(Arc<Plugin>, usize)| {
+            may_run(plugin, Some(&plugin.description().offers.templates[*index].command))
+        };
+        narrowed.templates = self.templates.iter().filter(is_left).cloned().collect();
+        let is_left = |(plugin, index): &&(Arc<Plugin>, usize)| {
+            may_run(plugin, plugin.description().offers.prompts[*index].answer.command())
+        };
+        narrowed.prompts = self.prompts.iter().filter(is_left).cloned().collect();
+        narrowed
+    }
+
     fn add(&mut self, uri: &str, plugin: &Arc<Plugin>, readable: Readable) {
         self.by_uri.insert(uri.to_owned(), self.resources.len());
         self.resources.push((Arc::clone(plugin), readable));

@@ -11,6 +11,7 @@ use super::model::{Command, TaskSupport};
 use super::output_schema::OutputSchema;
 use super::plugin::Plugin;
 use super::schema;
+use crate::auth::Facts;
 use crate::config::Separator;
 
 /// The fields of a tool that a revision of the protocol knows.
@@ -179,6 +180,19 @@ impl Tool {
     /// Returns the same as a value.
     pub(crate) fn to_json(&self, fields: Fields) -> Value {
         serde_json::to_value(self.shown(fields)).expect("a tool has string keys")
+    }
+
+    /// What a profile looks at; what a command does not say of itself is taken for the worst.
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        let hint = |name: &str| self.command()?.annotations.as_ref()?.get(name)?.as_bool();
+        let (read_only, destructive) = match &self.kind {
+            Kind::Health => (true, false),
+            Kind::Command { .. } => {
+                let read_only = hint("readOnlyHint") == Some(true);
+                (read_only, !read_only && hint("destructiveHint") != Some(false))
+            }
+        };
+        Facts { id: &self.id, wire_name: &self.wire_name, read_only, destructive }
     }
 
     /// Whether a call may become a task.

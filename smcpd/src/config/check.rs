@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::credentials::{self, Credentials};
@@ -13,7 +14,7 @@ use super::file::Seconds;
 use super::layers::{Layers, Origin};
 use super::{
     Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools, Warm,
-    letta, sandbox, state_key, tls,
+    letta, profiles, sandbox, state_key, tls,
 };
 use crate::auth::{self, Keys, Policy, Scope};
 use crate::paths::Paths;
@@ -33,7 +34,8 @@ pub(super) fn check(
     let mut effective = effective(&layers, &paths);
     let tls = tls::check(&key, &credentials, &mut effective)?;
     let shows_certificates = tls.as_ref().is_some_and(|tls| tls.clients.is_some());
-    let keys = keys(&key, environment, &credentials, shows_certificates, &paths)?;
+    let profiles = profiles::check(&key)?;
+    let keys = keys(&key, environment, &credentials, shows_certificates, &paths, profiles.usual())?;
     let letta = letta::check(&key, environment, &credentials, &mut effective)?;
     let state_keys = state_key::check(&key, &credentials, &mut effective)?;
     hand_over(credentials, &mut plugin, &mut effective);
@@ -59,6 +61,7 @@ pub(super) fn check(
         secrets: sandbox::secrets(&key, environment),
         execution: execution(&key)?,
         keys,
+        profiles: Arc::new(profiles),
         key_attempts: u32::try_from(key.whole("auth.wrong_keys", file.auth.wrong_keys, 1)?)
             .unwrap_or(u32::MAX),
         auth_disabled: file.auth.disabled && !file.auth.required,
@@ -360,10 +363,11 @@ fn keys(
     credentials: &Credentials,
     shows_certificates: bool,
     paths: &Paths,
+    usual: Scope,
 ) -> Result<Keys, ConfigError> {
     let settings = &key.layers.file.auth;
     if settings.disabled && !settings.required {
-        return Ok(Keys::default());
+        return Ok(Keys::new([], auth::Created::default(), Policy::default(), usual));
     }
     let mut secrets = Vec::new();
     for name in ["MCP_API_KEY", "MCP_API_KEYS"] {
@@ -382,7 +386,7 @@ fn keys(
     let created = auth::read_created(&paths.state.join(auth::FILE))?;
     let allow_loopback = settings.allow_loopback && !settings.required;
     let policy = Policy { allow_loopback, required: shows_certificates };
-    Ok(Keys::new(secrets, created, policy, Scope::Everything))
+    Ok(Keys::new(secrets, created, policy, usual))
 }
 
 fn split_keys(text: &str, separator: char) -> Vec<String> {

@@ -22,6 +22,11 @@ impl Current {
         Arc::clone(&self.receiver.borrow())
     }
 
+    /// Waits for the next one; `false` where there will be none.
+    pub(crate) async fn changed(&mut self) -> bool {
+        self.receiver.changed().await.is_ok()
+    }
+
     /// The defaults with these changes, for tests.
     #[cfg(test)]
     pub(crate) fn of(changes: &[(&'static str, toml::Value)]) -> Self {
@@ -84,6 +89,13 @@ pub(crate) fn differences(old: &Config, new: &Config) -> Vec<Difference> {
     if old.keys != new.keys {
         let (from, to) = (format!("{} keys", old.keys.count()), format!("{} keys", new.keys.count()));
         found.push(Difference { key: "auth.keys".to_owned(), from, to, origin: Origin::Default });
+    }
+    // What the earlier system's files hold is no value of ours.
+    let is_profile = |one: &Difference| one.key.starts_with("profile");
+    if old.profiles != new.profiles && !found.iter().any(is_profile) {
+        let count = |config: &Config| format!("{} profiles", config.profiles.named.len());
+        let (from, to) = (count(old), count(new));
+        found.push(Difference { key: "profiles".to_owned(), from, to, origin: Origin::Default });
     }
     // A secret's value is not shown, but that it changed is.
     let letta_key = |config: &Config| config.letta.as_ref().and_then(|letta| letta.key.clone());
@@ -176,6 +188,12 @@ impl Keys {
             let path = old.paths.state.join(auth::FILE);
             let mut created = auth::read_created(&path)?;
             let secret = NewSecret::make();
+            if let KeyChange::Create { profiles, .. } = &self.change
+                && let Some(name) = profiles.iter().find(|name| !old.profiles.named.contains_key(*name))
+            {
+                let name = name.chars().filter(|one| !one.is_control()).take(64).collect();
+                return Err(KeyError::Profile(name).into());
+            }
             let record = created.change(&self.change, auth::now(), &secret)?;
             auth::write_created(&path, &created)?;
             let was_open = old.keys.is_open();

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Environment, LogFormat, PinPolicy, Separator, Serialize as Serialization, WarmMode, sandbox, tls,
+    Environment, LogFormat, PinPolicy, Separator, Serialize as Serialization, WarmMode, profiles, sandbox,
+    tls,
 };
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -26,6 +27,8 @@ pub(super) struct File {
     pub(super) log: Log,
     pub(super) control: Control,
     pub(super) letta: Letta,
+    pub(super) profiles: profiles::Common,
+    pub(super) profile: BTreeMap<String, profiles::Given>,
     pub(super) plugin: BTreeMap<String, Plugin>,
 }
 

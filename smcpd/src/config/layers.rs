@@ -59,6 +59,13 @@ impl Layers {
     pub(super) fn origin(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or(Origin::Default)
     }
+
+    /// Where the first of the keys that begin like this was set.
+    pub(super) fn origin_below(&self, prefix: &str) -> Origin {
+        let mut below =
+            self.origins.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
+        below.next().map_or(Origin::Default, |(_, origin)| origin.clone())
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -77,6 +84,8 @@ const ENVIRONMENT: &[(&str, &str, Kind)] = &[
     ("MCP_PLUGIN_TIMEOUT", "execution.timeout", Kind::Seconds),
     ("MCP_AUTH_DISABLED", "auth.disabled", Kind::Switch),
     ("MCP_AUTH_ALLOW_LOOPBACK", "auth.allow_loopback", Kind::Switch),
+    ("SMCP_PROFILES", "profiles.file", Kind::Text),
+    ("SMCP_ATTACH_PROFILE", "profiles.default", Kind::Text),
     ("LETTA_SERVER_URL", "letta.url", Kind::Text),
     ("LETTA_AGENT_ID", "letta.agent", Kind::Text),
 ];

@@ -3,7 +3,7 @@
 //!
 //! A [`Config`] that exists is valid. `file` mirrors the file, `layers` lays the sources over one another and
 //! remembers where each value came from, `check` turns the result into checked types, `credentials`
-//! reads what the service manager hands over, `letta`, `sandbox` and `tls` have the sections of these names, `state_key` the keys
+//! reads what the service manager hands over, `letta`, `profiles`, `sandbox` and `tls` have the sections of these names, `state_key` the keys
 //! that daemons share, `current` swaps the whole while the daemon runs.
 
 mod check;
@@ -12,6 +12,7 @@ mod current;
 mod file;
 mod layers;
 mod letta;
+mod profiles;
 mod sandbox;
 mod state_key;
 mod tls;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use check::is_module;
@@ -36,7 +38,7 @@ pub(crate) use sandbox::{
 pub(crate) use state_key::StateKeys;
 pub(crate) use tls::{Tls, TlsClients};
 
-use crate::auth::Keys;
+use crate::auth::{Keys, Profiles};
 use crate::paths::{Mode, Paths};
 
 /// Key, value and origin, in the order of the keys.
@@ -59,6 +61,7 @@ pub(crate) struct Config {
     pub(crate) secrets: Vec<PathBuf>,
     pub(crate) execution: Execution,
     pub(crate) keys: Keys,
+    pub(crate) profiles: Arc<Profiles>,
     /// Wrong keys of one peer within a minute; one more has to wait.
     pub(crate) key_attempts: u32,
     /// `auth.disabled`: no key and no guard on the address; the daemon warns of it at each start.

@@ -169,6 +169,67 @@ auth.required = true",
 }
 
 #[test]
+fn profiles_come_from_the_file_and_from_the_earlier_systems_and_wrong_ones_are_refused() {
+    use crate::auth::{Facts, Scope};
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    write(
+        "a.json",
+        r#"{"default_profile": "all", "profiles": {"all": {"mode": "all"}}, "intent_hints": []}"#,
+    );
+    write(
+        "b.json",
+        r#"{"profiles": {"pre": {"mode": "prefix", "prefix": "notes_"}}, "default_profile": null}"#,
+    );
+    write("readme.txt", "{");
+    let theirs = directory.path().display().to_string();
+    let variables = [("SMCP_PROFILES", theirs.as_str())];
+    let config = load("[profile.mine]\nread_only = true\n", &variables, Vec::new()).unwrap();
+    let names: Vec<&str> = config.profiles.named.keys().map(String::as_str).collect();
+    assert_eq!((names, config.profiles.usual()), (vec!["all", "mine", "pre"], Scope::of(["all"])));
+    let tool = Facts { id: "notes.add", wire_name: "notes__add", read_only: false, destructive: true };
+    let selects: Vec<bool> = config.profiles.named.values().map(|profile| profile.selects(&tool)).collect();
+    assert_eq!(selects, [true, false, true]);
+    assert_eq!(
+        config.profiles.named["mine"].origin,
+        "ETC/smcpd.toml:2".replace("ETC", config.paths.config.to_str().unwrap())
+    );
+    assert_eq!(config.keys.anonymous().scope(), &Scope::of(["all"]));
+    let attached = [variables[0], ("SMCP_ATTACH_PROFILE", "pre")];
+    assert_eq!(load("", &attached, Vec::new()).unwrap().profiles.usual(), Scope::of(["pre"]));
+    for (text, variables, expected) in [
+        ("[profile.a]\nexcept = ['x']\n", vec![], "default: `profile.a.tools` selects nothing"),
+        ("[profile.a]\ntools = ['']\n", vec![], "ETC/smcpd.toml:2: `profile.a.tools` has an empty name"),
+        (
+            "[profile.'a b']\nread_only = true\n",
+            vec![],
+            "default: `profile.a b` `a b` is no name for a profile",
+        ),
+        (
+            "profiles.default = 'x'\n",
+            vec![],
+            "ETC/smcpd.toml:1: `profiles.default` is `x`, which is no profile: there is none",
+        ),
+        ("", vec![("SMCP_ATTACH_PROFILE", "x")], "SMCP_ATTACH_PROFILE: `profiles.default` is `x`"),
+        (
+            "",
+            vec![("SMCP_PROFILES", "/nonexistent")],
+            "SMCP_PROFILES: `profiles.file` `/nonexistent`: No such file",
+        ),
+        (
+            "[profile.all]\nread_only = true\n",
+            variables.to_vec(),
+            "SMCP_PROFILES: `profiles.file` the profile `all` is defined in",
+        ),
+    ] {
+        let refused = load(text, &variables, Vec::new()).map(|_| ()).expect_err(text);
+        assert!(refused.starts_with(expected), "{text:?}: {refused}\nexpected {expected}");
+    }
+    write("b.json", r#"{"profiles": {"x": {"mode": "magic"}}}"#);
+    assert!(load("", &variables, Vec::new()).unwrap_err().contains("b.json"));
+}
+
+#[test]
 fn what_a_plugin_is_granted_is_not_shown() {
     let config = load("[plugin.a.env]\nTOKEN = \"hush\"\n", &[], Vec::new()).unwrap();
     let shown: Vec<_> = config.effective.iter().filter(|(key, _, _)| key.contains("TOKEN")).collect();
@@ -215,7 +276,7 @@ fn credentials_are_keys_and_what_one_plugin_alone_is_granted() {
 }
 
 /// Keys that have no value by default, or one that depends on the machine.
-const EXAMPLES: [&str; 23] = [
+const EXAMPLES: [&str; 25] = [
     "tls.certificate",
     "tls.key",
     "tls.client_ca",
@@ -235,6 +296,8 @@ const EXAMPLES: [&str; 23] = [
     "log.file",
     "control.group",
     "control.call_group",
+    "profiles.default",
+    "profiles.file",
     "letta.url",
     "letta.agent",
     "letta.key_file",
@@ -272,12 +335,18 @@ fn keys_of_the_mirror() -> Vec<String> {
     file.tls.client_ca = Some("/".into());
     file.tls.client_auth = Some(tls::ClientAuth::Required);
     file.plugin.insert("NAME".to_owned(), plugin);
+    file.profiles.file = Some("/".into());
+    file.profiles.default = Some("a".to_owned());
+    let profile = profiles::Given { destructive: Some(false), ..Default::default() };
+    file.profile.insert("NAME".to_owned(), profile);
     let table = toml::Table::try_from(file).unwrap();
     let mut keys = Vec::new();
     for (section, keys_of) in &table {
         let keys_of = keys_of.as_table().unwrap();
-        if section == "plugin" {
-            keys.extend(keys_of["NAME"].as_table().unwrap().keys().map(|key| format!("plugin.NAME.{key}")));
+        if ["plugin", "profile"].contains(&&**section) {
+            keys.extend(
+                keys_of["NAME"].as_table().unwrap().keys().map(|key| format!("{section}.NAME.{key}")),
+            );
         } else {
             keys.extend(keys_of.keys().map(|key| format!("{section}.{key}")));
         }
@@ -325,6 +394,7 @@ fn the_shipped_file_holds_plugins_fast_and_shows_the_defaults() {
     assert_eq!(set, SET);
     let is_example = |section: &str, line: &str| {
         section.starts_with("plugin.")
+            || section.starts_with("profile.")
             || SET.iter().any(|(key, _)| *key == format!("{section}.{}", line.split(' ').next().unwrap()))
             || EXAMPLES.contains(&&*format!("{section}.{}", line.split(' ').next().unwrap()))
     };

@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use smcp_control::{CONTROL_SOCKET, Finding, Severity};
 
-use super::Control;
+use super::{Control, profiles};
+use crate::auth;
 use crate::catalog::{Catalog, Plugin, PluginState, Risk, withheld};
 use crate::config::Config;
 use crate::executor::sandbox::{Feature, missing};
@@ -23,6 +24,9 @@ const TOOL_COUNTS: [(usize, Severity, &str); 3] = [
     (80, Severity::Warning, "some clients take at most 80"),
     (40, Severity::Note, "Cursor takes at most 40, and models choose worse among many"),
 ];
+const DAY: u64 = 86_400;
+/// A key that expires within this is told of.
+const SOON: u64 = 14 * DAY;
 /// Fewer descriptors than this run out under a few hundred clients.
 const DESCRIPTORS: u64 = 4_096;
 
@@ -34,6 +38,7 @@ pub(super) fn examine(control: &Control) -> Vec<Finding> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let mut found = of_catalog(&catalog);
     found.extend(of_config(&config, us));
+    found.extend(of_keys(&config, &catalog, auth::now()));
     found.extend(of_descriptors(limit));
     if let Some(loaded) = control.tls.get() {
         found.extend(of_certificate(loaded.not_before, loaded.not_after, SystemTime::now()));
@@ -257,6 +262,52 @@ fn of_config(config: &Config, us: u32) -> Vec<Finding> {
             format!("it was set to {value} since the start"),
             "restart the daemon",
         ));
+    }
+    found
+}
+
+/// Keys that open nothing or soon will, and profiles that do not select what they name.
+fn of_keys(config: &Config, catalog: &Catalog, now: u64) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for key in &config.keys.created().keys {
+        match key.expires {
+            Some(expires) if expires <= now => found.push(finding(
+                "key-expired",
+                Severity::Note,
+                &key.name,
+                "it has expired and opens nothing",
+                format!("`smcpctl keys revoke {}`, and create another", key.name),
+            )),
+            Some(expires) if expires - now <= SOON => found.push(finding(
+                "key-expires",
+                Severity::Warning,
+                &key.name,
+                format!("it expires in {} days", (expires - now) / DAY),
+                "create another, give it to its holder, and revoke this one",
+            )),
+            Some(_) | None => {}
+        }
+        for profile in key.profiles.iter().filter(|name| !config.profiles.named.contains_key(*name)) {
+            found.push(finding(
+                "profile-gone",
+                Severity::Error,
+                &key.name,
+                format!("its profile `{profile}` is not defined: it reaches nothing by it"),
+                format!("define `[profile.{profile}]`, or revoke the key and create another"),
+            ));
+        }
+    }
+    let tools: Vec<_> = catalog.tools().iter().map(|tool| tool.facts()).collect();
+    for (name, profile) in &config.profiles.named {
+        for rule in profiles::unused(profile, &tools) {
+            found.push(finding(
+                "profile-unused",
+                Severity::Note,
+                name,
+                format!("no tool fits `{rule}`"),
+                format!("mend it in {}; see `smcpctl tools`", profile.origin),
+            ));
+        }
     }
     found
 }

@@ -22,6 +22,7 @@ impl Control {
             last_used: keys.used(name).map(shown::time),
             previous_until: None,
             agent: None,
+            profiles: keys.profiles_of(name),
         });
         let created = keys.created().keys.iter().map(|record| created(record, keys, now));
         Reply::Keys { keys: configured.chain(created).collect() }
@@ -63,6 +64,7 @@ fn created(record: &Record, keys: &Keys, now: u64) -> KeyInfo {
         last_used: keys.used(&record.name).map(shown::time),
         previous_until: previous.map(|previous| shown::time(previous.until)),
         agent: record.agent.clone(),
+        profiles: keys.profiles_of(&record.name),
     }
 }
 
@@ -76,10 +78,11 @@ fn named(change: &KeyChange) -> (&'static str, String) {
         {
             ("key", "***".to_owned())
         }
-        KeyChange::Create { name, agent, expires, .. } => {
+        KeyChange::Create { name, profiles, agent, expires } => {
+            let profiles: String = profiles.iter().map(|one| format!(" profile={}", short(one))).collect();
             let agent = agent.as_ref().map(|agent| format!(" agent={}", short(agent))).unwrap_or_default();
             let expires = expires.map(|seconds| format!(" expires={seconds}s")).unwrap_or_default();
-            ("key-create", format!("{}{agent}{expires}", short(name)))
+            ("key-create", format!("{}{profiles}{agent}{expires}", short(name)))
         }
         KeyChange::Revoke { name } => ("key-revoke", short(name)),
         KeyChange::Rotate { name, overlap } => ("key-rotate", format!("{} overlap={overlap}s", short(name))),
@@ -114,6 +117,9 @@ fn key_refused(error: &KeyRefused) -> Reply {
     match error {
         KeyRefused::Change(KeyError::Unknown(_)) => {
             with(RefusalCode::NotFound, Some("see `smcpctl keys list`"))
+        }
+        KeyRefused::Change(KeyError::Profile(_)) => {
+            with(RefusalCode::NotFound, Some("see `smcpctl profiles list`"))
         }
         KeyRefused::Change(KeyError::Exists(_)) => {
             with(RefusalCode::Failed, Some("take another name, or `smcpctl keys rotate` it"))

@@ -1,8 +1,9 @@
 //! The operator's door: the control socket, and the call socket beside it that offers tools alone.
 //!
 //! `socket` binds and accepts, `requests` answers, `follow` answers bit by bit, `doctor` judges, `keys` changes
-//! keys, `pins` shows what nobody approved, `shown` says things in frames. What a socket offers is said by its
-//! [`smcp_control::Access`]; whoever may open it is the file system's
+//! keys, `pins` shows what nobody approved, `profiles` shows selections of tools and `why` what allows or stops a call,
+//! `shown` says things in frames. What a socket offers is said by its [`smcp_control::Access`]; whoever may open it is the
+//! file system's
 //! to say. Every change is audited with the peer's credentials.
 
 mod doctor;
@@ -10,9 +11,11 @@ mod follow;
 mod keys;
 mod peer;
 mod pins;
+mod profiles;
 mod requests;
 mod shown;
 mod socket;
+mod why;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -217,6 +217,8 @@ fn needs_catalog(request: &Request) -> bool {
             | Request::Plugins
             | Request::Plugin { .. }
             | Request::Pins { .. }
+            | Request::Profiles
+            | Request::Why { .. }
     )
 }
 
@@ -250,8 +252,8 @@ async fn answer(
         Request::Cancel { call } => control.cancel(operator, &call),
         Request::Activity => control.activity(),
         Request::Keys => control.keys(),
-        Request::KeyCreate { name, agent, expires_seconds } => {
-            let change = KeyChange::Create { name, profiles: Vec::new(), agent, expires: expires_seconds };
+        Request::KeyCreate { name, agent, profiles, expires_seconds } => {
+            let change = KeyChange::Create { name, profiles, agent, expires: expires_seconds };
             control.change_key(operator, change).await
         }
         Request::KeyRevoke { name } => control.change_key(operator, KeyChange::Revoke { name }).await,
@@ -260,6 +262,8 @@ async fn answer(
         }
         Request::Pins { plugin } => control.pins(plugin).await,
         Request::AcceptPin { plugin, token } => control.accept_pin(operator, &plugin, &token).await,
+        Request::Profiles => control.profiles(),
+        Request::Why { tool, key } => control.why(&tool, key.as_deref()),
         Request::Logs { lines, follow, filter } => {
             return control.logs(lines, follow, &filter, output).await;
         }

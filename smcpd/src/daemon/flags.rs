@@ -122,7 +122,9 @@ mod tests {
                 for pair in parts.windows(2) {
                     let (before, word) = (pair[0].trim_end(), pair[1]);
                     let is_name = word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-                    let is_old = word.starts_with("MCP_") || word.starts_with("LETTA_");
+                    const OLD: [&str; 2] = ["SMCP_PROFILES", "SMCP_ATTACH_PROFILE"];
+                    let is_old =
+                        word.starts_with("MCP_") || word.starts_with("LETTA_") || OLD.contains(&word);
                     let is_read = ["var(", "var_os(", "environment(", "read("]
                         .iter()
                         .any(|call| before.ends_with(call));

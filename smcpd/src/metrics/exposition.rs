@@ -103,6 +103,7 @@ pub(crate) enum Reason {
     KeyExpired,
     KeyAttempts,
     KeyInUrl,
+    Profile,
     TooManySessions,
     SlowReader,
     QueueFull,
@@ -146,7 +147,7 @@ pub(crate) struct GroupMoment {
 }
 
 impl Reason {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::HeaderTooLarge,
         Self::HeaderTimeout,
         Self::BodyTooLarge,
@@ -162,6 +163,7 @@ impl Reason {
         Self::KeyExpired,
         Self::KeyAttempts,
         Self::KeyInUrl,
+        Self::Profile,
         Self::TooManySessions,
         Self::SlowReader,
         Self::QueueFull,
@@ -185,6 +187,7 @@ impl Reason {
             Self::KeyExpired => "key_expired",
             Self::KeyAttempts => "key_attempts",
             Self::KeyInUrl => "key_in_url",
+            Self::Profile => "profile",
             Self::TooManySessions => "too_many_sessions",
             Self::SlowReader => "slow_reader",
             Self::QueueFull => "queue_full",

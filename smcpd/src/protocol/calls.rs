@@ -16,6 +16,7 @@ use super::long_calls::{self, LongCall};
 use super::runs::Heard;
 use super::voice::Voice;
 use super::{Peer, Service, read};
+use crate::auth::Grant;
 use crate::catalog::{ErrorCode, FindError, HeaderParameter, Progress, Tool, ToolOutput};
 use crate::events::{self, Field};
 use crate::metrics::Reason;
@@ -88,7 +89,7 @@ impl Service {
     ) -> Result<Bytes, RpcError> {
         let params: Params<'_> =
             read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `name`"))?;
-        let found = self.catalog.snapshot().find(&params.name);
+        let found = self.seen(peer).find(&params.name);
         if let Err(error @ FindError::Held { tool, plugin }) = &found {
             self.event(events::Kind::CallRefused, peer)
                 .text(Field::Tool, tool)
@@ -145,12 +146,12 @@ impl Service {
     }
 
     /// The arguments of a call that headers repeat; `None` where there are none.
-    pub(crate) fn repeated(&self, request: &Request) -> Option<Vec<Repeated>> {
+    pub(crate) fn repeated(&self, grant: &Grant, request: &Request) -> Option<Vec<Repeated>> {
         if request.method != "tools/call" {
             return None;
         }
         let params: Params<'_> = read(request.params.as_deref()).ok()??;
-        let tool = self.catalog.snapshot().find(&params.name).ok()?;
+        let tool = self.seen_by(grant).find(&params.name).ok()?;
         // A tool whose annotations nobody understands is not there.
         let parameters = tool.header_parameters().ok().filter(|parameters| !parameters.is_empty())?;
         let arguments = arguments(params.arguments).unwrap_or_default();

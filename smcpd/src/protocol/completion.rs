@@ -62,13 +62,19 @@ impl Service {
     ) -> Result<Bytes, RpcError> {
         let params: Params =
             read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `ref`"))?;
-        let catalog = self.catalog.snapshot();
+        let catalog = self.seen(peer);
         let source = source(catalog.offered(), &params.r#ref, &params.argument.name)
             .map_err(|reason| RpcError::new(INVALID_PARAMS, reason))?;
         let completion = match source {
             Source::Nobody => catalog::completed(&[], None, None),
             Source::Choices(choices) => {
                 catalog::completed(&beginning_with(choices, &params.argument.value), None, None)
+            }
+            // It is the command of a tool that is not there for them.
+            Source::Command(plugin, _)
+                if !catalog.may_run(plugin, Some(&plugin.description().offers.completion)) =>
+            {
+                catalog::completed(&[], None, None)
             }
             Source::Command(plugin, reference) => {
                 let asking = Asking {

@@ -16,6 +16,7 @@ use super::jsonrpc::{
 use super::logging::Level;
 use super::methods::Method;
 use super::{Peer, Revision, Service, implementation, offers, read, stateless};
+use crate::auth::Scope;
 use crate::catalog::List;
 
 /// What a method came to.
@@ -175,7 +176,7 @@ impl Service {
         Ok(match method {
             Method::Initialize => self.initialize(peer, params),
             Method::Ping => Ok(Bytes::from_static(b"{}")),
-            Method::Discover => Ok(stateless::discovered(&self.capabilities(peer.revision))),
+            Method::Discover => Ok(stateless::discovered(&self.capabilities(peer, peer.revision))),
             Method::ListTools => self.list(peer, params),
             Method::SetLevel => set_level(peer, params),
             Method::ListResources => self.one_page(peer, params, List::Resources),
@@ -196,7 +197,11 @@ impl Service {
 
     fn done(&self, peer: &Peer, method: Method, result: Bytes) -> Done {
         let added = match peer.revision.is_stateless() {
-            true => stateless::added(method, &result, self.current.get().is_guarded()),
+            true => {
+                // Lists differ by who asks.
+                let is_limited = *peer.grant.scope() != Scope::Everything;
+                stateless::added(method, &result, is_limited || self.current.get().is_guarded())
+            }
             false => String::new(),
         };
         Done { added, result }
@@ -207,8 +212,8 @@ impl Service {
         Box::pin(self.answer(peer, request, &peer.grant.ended().child_token())).await
     }
 
-    fn capabilities(&self, revision: Revision) -> Value {
-        offers::capabilities(revision, &self.catalog.snapshot())
+    fn capabilities(&self, peer: &Peer, revision: Revision) -> Value {
+        offers::capabilities(revision, &self.seen(peer))
     }
 
     /// 2025-11-25, lifecycle, "initialization".
@@ -229,7 +234,7 @@ impl Service {
         }
         let result = json!({
             "protocolVersion": revision.as_str(),
-            "capabilities": self.capabilities(revision),
+            "capabilities": self.capabilities(peer, revision),
             "serverInfo": implementation(),
         });
         Ok(result.to_string().into())

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::changes::Change;
+use super::changes::{Change, News};
 use super::jsonrpc::{self, INVALID_PARAMS, Request, RpcError};
 use super::{Peer, Service, read, stateless};
 
@@ -77,7 +77,11 @@ impl Service {
                 () = self.shutdown.draining() => break,
             };
             let told = match change {
-                Ok(change) => vec![change],
+                Ok(News::Lists(turn)) => turn.changes(peer.grant.scope()).to_vec(),
+                Ok(News::Updated(uri)) => match self.seen(peer).offered().resource(&uri) {
+                    Some(_) => vec![Change::Updated(uri)],
+                    None => continue,
+                },
                 Err(RecvError::Lagged(_)) => vec![Change::Tools, Change::Prompts, Change::Resources],
                 Err(RecvError::Closed) => break,
             };

@@ -82,7 +82,7 @@ impl Service {
         if let Ok(output) = tokio::time::timeout(PATIENCE, &mut first).await {
             return Ok(LongCall::Ended(output.unwrap_or_else(refused)));
         }
-        let Some(task) = self.long.begin(long.peer.caller(), cancel, SystemTime::now()) else {
+        let Some(task) = self.long.begin(&long.peer.grant, cancel, SystemTime::now()) else {
             let message = "too many tasks: ask for those that have ended, or cancel some";
             return Ok(LongCall::Ended(ToolOutput::failed(ErrorCode::QueueFull, message)));
         };
@@ -175,7 +175,7 @@ impl Service {
         declared(&peer.client)?;
         let params: Params =
             read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `taskId`"))?;
-        let task = self.long.find(&params.task_id, peer.caller(), SystemTime::now());
+        let task = self.long.find(&params.task_id, &peer.grant, SystemTime::now());
         let task = task.ok_or_else(|| RpcError::new(INVALID_PARAMS, "no task of yours has this `taskId`"))?;
         Ok((task, params))
     }

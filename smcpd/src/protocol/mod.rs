@@ -38,6 +38,7 @@ pub(crate) mod stateless;
 mod tasks;
 mod tools;
 mod updated;
+mod views;
 mod voice;
 
 use std::sync::Arc;
@@ -52,7 +53,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use answering::{Answering, Reader};
 pub(crate) use calls::{Asked, CallError, Event, Repeated};
-use changes::Change;
+use changes::{Change, News};
 pub(crate) use client::Client;
 pub(crate) use dispatch::Done;
 use jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, RpcError, UNSUPPORTED_VERSION};
@@ -69,9 +70,10 @@ use sessions::Sessions;
 pub(crate) use sessions::TooManySessions;
 use tasks::Tasks;
 use updated::{Versions, Wanted};
+use views::{Moment, Turn, Views};
 
 use crate::auth::{Caller, Grant};
-use crate::catalog::{Catalog, CatalogHandle, Fields, List};
+use crate::catalog::{Catalog, CatalogHandle};
 use crate::config::Current;
 use crate::executor::{Executor, GroupFigures, LaneCounts, WarmState};
 use crate::letta::Letta;
@@ -146,12 +148,14 @@ pub(crate) struct Service {
     said: Said,
     seal: Seal,
     outputs: Outputs,
+    /// The catalog as each profile has it.
+    views: Views,
     /// Calls that outlive their requests.
     long: Tasks,
     /// Resources that clients without sessions subscribe to.
     wanted: Arc<Wanted>,
     /// To the clients without sessions that listen.
-    changes: broadcast::Sender<Change>,
+    changes: broadcast::Sender<News>,
 }
 
 impl Service {
@@ -170,6 +174,7 @@ impl Service {
             sessions: Sessions::new(current.clone(), Arc::clone(&exceeded)),
             exceeded,
             outputs: Outputs::new(&current.get().paths.cache),
+            views: Views::default(),
             seal: Seal::new(current.clone()),
             current,
             letta,
@@ -265,25 +270,19 @@ impl Service {
 
     /// Tells every listener of each new catalog, and forgets idle sessions, until the daemon stops.
     pub(crate) async fn watch(self: Arc<Self>) {
-        let mut catalog = self.catalog.clone();
-        let mut before = catalog.snapshot();
+        let (mut catalog, mut current) = (self.catalog.clone(), self.current.clone());
+        let mut before = self.moment();
         let mut versions = Versions::new();
         let mut sweep = tokio::time::interval(SWEEP);
         let mut publishing = true;
         loop {
             tokio::select! {
                 changed = catalog.changed(), if publishing => match changed {
-                    true => {
-                        let now = catalog.snapshot();
-                        // Before the first one nobody was shown a list, and the lists are made for who asks.
-                        if before.generation > 0 {
-                            changed_lists(&before, &now).iter().for_each(|change| self.tell(change));
-                        }
-                        before = now;
-                    }
+                    true => self.turn(&mut before),
                     // Discovery has ended: this catalog stays.
                     false => publishing = false,
                 },
+                true = current.changed() => self.turn(&mut before),
                 _ = sweep.tick() => {
                     self.look_at_resources(&mut versions);
                     let config = self.current.get();
@@ -295,17 +294,32 @@ impl Service {
         }
     }
 
-    /// Tells everyone who listens.
-    fn tell(&self, change: &Change) {
-        let message = change.notification();
+    /// Goes on to the catalog and the profiles of now, and tells everyone of the lists that they see changed.
+    fn turn(&self, before: &mut Moment) {
+        let then = std::mem::replace(before, self.moment());
+        // Before the first one nobody was shown a list, and the lists are made for who asks.
+        if then.catalog.generation == 0 || then.is_like(before) {
+            return;
+        }
+        let turn = Arc::new(Turn::new(then, before.clone()));
         for session in self.sessions.all() {
-            match change {
-                Change::Updated(uri) if !session.is_subscribed(uri) => {}
-                _ => session.notify(message.clone()),
+            for change in turn.changes(session.grant().scope()).iter() {
+                session.notify(change.notification());
             }
         }
         // Nobody may listen.
-        let _heard = self.changes.send(change.clone());
+        let _heard = self.changes.send(News::Lists(turn));
+    }
+
+    /// Tells of a resource that is not what it was.
+    fn tell_updated(&self, uri: String) {
+        let message = Change::Updated(uri.clone()).notification();
+        for session in self.sessions.all().iter().filter(|session| session.is_subscribed(&uri)) {
+            if self.seen_by(session.grant()).offered().resource(&uri).is_some() {
+                session.notify(message.clone());
+            }
+        }
+        let _heard = self.changes.send(News::Updated(uri));
     }
 }
 
@@ -316,23 +330,6 @@ fn read<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<Option<T
         Ok(params) => Ok(Some(params)),
         Err(error) => Err(RpcError::new(INVALID_PARAMS, format!("`params`: {error}"))),
     }
-}
-
-/// The lists that are not what they were.
-fn changed_lists(before: &Catalog, now: &Catalog) -> Vec<Change> {
-    let mut changes = Vec::new();
-    if before.listed(Fields::Titled) != now.listed(Fields::Titled) {
-        changes.push(Change::Tools);
-    }
-    let differ =
-        |list| before.offered().listed(list, Fields::Titled) != now.offered().listed(list, Fields::Titled);
-    if differ(List::Prompts) {
-        changes.push(Change::Prompts);
-    }
-    if differ(List::Resources) || differ(List::Templates) {
-        changes.push(Change::Resources);
-    }
-    changes
 }
 
 /// Who we are, as clients see it.

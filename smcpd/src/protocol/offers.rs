@@ -69,7 +69,7 @@ impl Service {
         if params.cursor.is_some() {
             return Err(RpcError::new(INVALID_PARAMS, "`cursor` is not one of ours"));
         }
-        Ok(self.catalog.snapshot().offered().listed(list, peer.revision.fields()))
+        Ok(self.seen(peer).offered().listed(list, peer.revision.fields()))
     }
 
     /// Runs a plugin's command to its end, in its lane, and returns what it printed.

@@ -4,11 +4,11 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::auth::Caller;
+use crate::auth::Grant;
 use crate::executor::Spilled;
 
 const SCHEME: &str = "smcp://outputs/";
@@ -26,7 +26,7 @@ pub(super) struct Outputs {
 #[derive(Debug)]
 struct Kept {
     uri: String,
-    caller: Caller,
+    grant: Arc<Grant>,
     file: Spilled,
 }
 
@@ -44,7 +44,7 @@ impl Outputs {
     }
 
     /// Keeps an output, and returns the link to it.
-    pub(super) fn keep(&self, caller: &Caller, tool: &str, file: Spilled) -> Value {
+    pub(super) fn keep(&self, grant: &Arc<Grant>, tool: &str, file: Spilled) -> Value {
         let mut random = [0_u8; 16];
         getrandom::fill(&mut random).expect("the operating system gives randomness");
         let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -58,17 +58,17 @@ impl Outputs {
             "size": file.bytes,
         });
         let mut kept = self.lock();
-        kept.push_back(Kept { uri, caller: caller.clone(), file });
+        kept.push_back(Kept { uri, grant: Arc::clone(grant), file });
         while kept.len() > MOST || kept.iter().map(|one| one.file.bytes).sum::<u64>() > MOST_BYTES {
             kept.pop_front().inspect(|oldest| remove(&oldest.file));
         }
         link
     }
 
-    /// Returns the file behind a URI, where it is this caller's.
-    pub(super) fn find(&self, uri: &str, caller: &Caller) -> Option<PathBuf> {
+    /// Returns the file behind a URI, where it is this caller's, within the same reach.
+    pub(super) fn find(&self, uri: &str, grant: &Grant) -> Option<PathBuf> {
         let kept = self.lock();
-        let found = kept.iter().find(|one| one.uri == uri && one.caller == *caller);
+        let found = kept.iter().find(|one| one.uri == uri && one.grant.shares_with(grant));
         found.map(|one| one.file.path.clone())
     }
 
@@ -91,6 +91,7 @@ impl Drop for Outputs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Caller;
 
     fn spill(outputs: &Outputs, call: &str, bytes: u64) -> Spilled {
         std::fs::create_dir_all(&outputs.directory).unwrap();
@@ -104,17 +105,19 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let outputs = Outputs::new(cache.path());
         let keep = |call: &str, bytes| {
-            let link = outputs.keep(&Caller::Anonymous, "a.b", spill(&outputs, call, bytes));
+            let link = outputs.keep(&Grant::whole(Caller::Anonymous), "a.b", spill(&outputs, call, bytes));
             link["uri"].as_str().unwrap().to_owned()
         };
         let first = keep("1", 10);
-        assert!(outputs.find(&first, &Caller::Key("k".into())).is_none());
-        assert_eq!(outputs.find(&first, &Caller::Anonymous), Some(outputs.place("1")));
-        assert!(outputs.find("smcp://outputs/", &Caller::Anonymous).is_none());
+        assert!(outputs.find(&first, &Grant::whole(Caller::Key("k".into()))).is_none());
+        assert_eq!(outputs.find(&first, &Grant::whole(Caller::Anonymous)), Some(outputs.place("1")));
+        assert!(outputs.find("smcp://outputs/", &Grant::whole(Caller::Anonymous)).is_none());
         let second = keep("2", MOST_BYTES);
-        assert!(outputs.find(&first, &Caller::Anonymous).is_none() && !outputs.place("1").exists());
+        assert!(
+            outputs.find(&first, &Grant::whole(Caller::Anonymous)).is_none() && !outputs.place("1").exists()
+        );
         (3..200).for_each(|number| drop(keep(&number.to_string(), 1)));
-        assert!(outputs.find(&second, &Caller::Anonymous).is_none());
+        assert!(outputs.find(&second, &Grant::whole(Caller::Anonymous)).is_none());
         assert_eq!(std::fs::read_dir(&outputs.directory).unwrap().count(), MOST);
         drop(outputs);
         assert!(!cache.path().join("outputs").exists());

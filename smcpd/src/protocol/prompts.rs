@@ -33,7 +33,7 @@ impl Service {
     ) -> Result<Bytes, RpcError> {
         let params: Params =
             read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `name`"))?;
-        let catalog = self.catalog.snapshot();
+        let catalog = self.seen(peer);
         let invalid = |reason: String| RpcError::new(INVALID_PARAMS, reason);
         let (plugin, prompt) = catalog.offered().prompt(&params.name).map_err(invalid)?;
         let arguments = params.arguments.unwrap_or_default();

@@ -30,8 +30,8 @@ impl Service {
     ) -> Result<Bytes, RpcError> {
         let params: Params =
             read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `uri`"))?;
-        let (uri, catalog) = (params.uri.as_str(), self.catalog.snapshot());
-        if let Some(path) = self.outputs.find(uri, peer.caller()) {
+        let (uri, catalog) = (params.uri.as_str(), self.seen(peer));
+        if let Some(path) = self.outputs.find(uri, &peer.grant) {
             return spilled(uri, path).await;
         }
         let found = catalog.offered().resource(uri).ok_or_else(|| not_found(peer.revision, uri))?;
@@ -68,7 +68,7 @@ impl Service {
     pub(super) fn subscribe(&self, peer: &Peer, params: Option<&RawValue>) -> Result<Bytes, RpcError> {
         let params: Params =
             read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `uri`"))?;
-        if self.catalog.snapshot().offered().resource(&params.uri).is_none() {
+        if self.seen(peer).offered().resource(&params.uri).is_none() {
             return Err(not_found(peer.revision, &params.uri));
         }
         match &peer.session {

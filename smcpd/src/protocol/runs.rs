@@ -122,7 +122,7 @@ impl Service {
     /// Adds a link to the whole of an output that was cut.
     fn linked(&self, peer: &Peer, tool: &Tool, output: ToolOutput, spilled: Option<Spilled>) -> ToolOutput {
         let Some(spilled) = spilled else { return output };
-        let link = self.outputs.keep(peer.caller(), tool.id(), spilled);
+        let link = self.outputs.keep(&peer.grant, tool.id(), spilled);
         let mut content = output.content;
         content.push(link);
         ToolOutput { content, ..output }

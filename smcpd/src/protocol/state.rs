@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::{Health, Service, Transport};
+use crate::auth::Grant;
 use crate::catalog::Fields;
 use crate::executor::GroupFigures;
 use crate::metrics::{GroupMoment, Moment};
@@ -85,9 +86,14 @@ impl Service {
         Some(GroupMoment { plugin: plugin.to_owned(), processes, memory, cpu_seconds })
     }
 
+    /// Whether a grant reaches every tool, and so may read figures of all of them.
+    pub(crate) fn reaches_all(&self, grant: &Grant) -> bool {
+        self.seen_by(grant).tools().len() == self.catalog.snapshot().tools().len()
+    }
+
     /// The catalog as one message, for `/sse` streams that open with it.
-    pub(crate) fn manifest(&self) -> Bytes {
-        let tools = self.catalog.snapshot().listed(Fields::Titled);
+    pub(crate) fn manifest(&self, grant: &Grant) -> Bytes {
+        let tools = self.seen_by(grant).listed(Fields::Titled);
         let before = br#"{"jsonrpc":"2.0","method":"notifications/tools/list","params":"#;
         [before, tools.as_ref(), b"}"].concat().into()
     }

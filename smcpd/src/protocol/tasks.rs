@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::Question;
 use super::jsonrpc::RpcError;
-use crate::auth::Caller;
+use crate::auth::Grant;
 use crate::catalog::Needed;
 
 /// The name of the extension in capabilities.
@@ -37,7 +37,7 @@ pub(super) struct Tasks {
 #[derive(Debug)]
 pub(super) struct Task {
     id: Box<str>,
-    caller: Caller,
+    grant: Arc<Grant>,
     created: SystemTime,
     state: Mutex<State>,
     /// Every question was answered, or there is no use in waiting.
@@ -84,15 +84,15 @@ impl Tasks {
     /// Begins a task; `None` where there are too many.
     pub(super) fn begin(
         &self,
-        caller: &Caller,
+        grant: &Arc<Grant>,
         cancel: CancellationToken,
         now: SystemTime,
     ) -> Option<Arc<Task>> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, task| !task.is_stale(now));
         make_room(&mut all, MOST, |_| true);
-        make_room(&mut all, MOST_OF_ONE, |task| task.caller == *caller);
-        let of_one = all.values().filter(|task| task.caller == *caller).count();
+        make_room(&mut all, MOST_OF_ONE, |task| task.grant.caller() == grant.caller());
+        let of_one = all.values().filter(|task| task.grant.caller() == grant.caller()).count();
         if all.len() >= MOST || of_one >= MOST_OF_ONE {
             return None;
         }
@@ -101,7 +101,7 @@ impl Tasks {
         let id: Box<str> = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
         let task = Arc::new(Task {
             id: id.clone(),
-            caller: caller.clone(),
+            grant: Arc::clone(grant),
             created: now,
             state: Mutex::new(State { updated: now, phase: Phase::Working }),
             answered: Notify::new(),
@@ -111,10 +111,10 @@ impl Tasks {
         Some(task)
     }
 
-    /// Finds a task of this caller; another one's is as unknown as none.
-    pub(super) fn find(&self, id: &str, caller: &Caller, now: SystemTime) -> Option<Arc<Task>> {
+    /// Finds a task of this caller, with the same reach; another one's is as unknown as none.
+    pub(super) fn find(&self, id: &str, grant: &Grant, now: SystemTime) -> Option<Arc<Task>> {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(id).filter(|task| task.caller == *caller && !task.is_stale(now)).map(Arc::clone)
+        all.get(id).filter(|task| task.grant.shares_with(grant) && !task.is_stale(now)).map(Arc::clone)
     }
 }
 

@@ -1,10 +1,11 @@
 //! What becomes of a task, step by step.
 
 use super::*;
+use crate::auth::Caller;
 use crate::catalog::Question as Asked;
 
 fn begin(tasks: &Tasks, caller: &Caller) -> Arc<Task> {
-    tasks.begin(caller, CancellationToken::new(), SystemTime::now()).unwrap()
+    tasks.begin(&Grant::whole(caller.clone()), CancellationToken::new(), SystemTime::now()).unwrap()
 }
 
 fn needed(keys: &[&str]) -> Needed {
@@ -20,9 +21,9 @@ fn answers(value: Value) -> Map<String, Value> {
 fn a_task_is_its_callers_and_ends_once() {
     let tasks = Tasks::default();
     let task = begin(&tasks, &Caller::Anonymous);
-    assert!(tasks.find(&task.id, &Caller::Anonymous, SystemTime::now()).is_some());
-    assert!(tasks.find(&task.id, &Caller::Key("a".into()), SystemTime::now()).is_none());
-    assert!(tasks.find("", &Caller::Anonymous, SystemTime::now()).is_none());
+    assert!(tasks.find(&task.id, &Grant::whole(Caller::Anonymous), SystemTime::now()).is_some());
+    assert!(tasks.find(&task.id, &Grant::whole(Caller::Key("a".into())), SystemTime::now()).is_none());
+    assert!(tasks.find("", &Grant::whole(Caller::Anonymous), SystemTime::now()).is_none());
     let told = task.to_json(true);
     assert_eq!((&told["status"], &told["ttlMs"]), (&json!("working"), &json!(86_400_000)));
     assert!(told["createdAt"].as_str().unwrap().ends_with('Z'), "{told}");
@@ -71,10 +72,10 @@ async fn questions_are_answered_one_by_one_and_strangers_passed_over() {
 #[test]
 fn the_oldest_that_ended_make_room_and_the_old_are_forgotten() {
     let tasks = Tasks::default();
-    let (one, now) = (Caller::Anonymous, SystemTime::now());
-    let all: Vec<_> = (0..MOST_OF_ONE).map(|_| begin(&tasks, &one)).collect();
+    let (one, now) = (Grant::whole(Caller::Anonymous), SystemTime::now());
+    let all: Vec<_> = (0..MOST_OF_ONE).map(|_| begin(&tasks, one.caller())).collect();
     assert!(tasks.begin(&one, CancellationToken::new(), now).is_none());
-    assert!(tasks.begin(&Caller::Key("b".into()), CancellationToken::new(), now).is_some());
+    assert!(tasks.begin(&Grant::whole(Caller::Key("b".into())), CancellationToken::new(), now).is_some());
     all[5].complete(json!({}));
     let fresh = tasks.begin(&one, CancellationToken::new(), now).unwrap();
     assert!(

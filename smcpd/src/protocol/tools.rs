@@ -22,7 +22,7 @@ impl Service {
             cursor: Option<String>,
         }
         let params: Params = read(params)?.unwrap_or_default();
-        let catalog = self.catalog.snapshot();
+        let catalog = self.seen(peer);
         let count = catalog.tools().len();
         let fields = peer.revision.fields();
         if params.cursor.is_none() && count <= PAGE {

@@ -8,7 +8,6 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Service;
-use super::changes::Change;
 use crate::catalog::{Catalog, Origin};
 
 /// What listeners without a session subscribe to: how many of them to each.
@@ -67,7 +66,7 @@ impl Service {
         let now: Versions =
             uris.into_iter().map(|uri| (version(&catalog, &uri), uri)).map(|(v, uri)| (uri, v)).collect();
         for uri in changed(before, &now) {
-            self.tell(&Change::Updated(uri));
+            self.tell_updated(uri);
         }
         *before = now;
     }

@@ -80,7 +80,7 @@ fn introduced(
     let said = stateless::said(request)?;
     headers::agree(headers, &said.version, request)?;
     stateless::admit(&said, request)?;
-    for repeated in doors.service.repeated(request).iter().flatten() {
+    for repeated in doors.service.repeated(&grant, request).iter().flatten() {
         headers::agree_on(headers, repeated)?;
     }
     let peer = Peer::outside(Revision::V2026_07_28, grant, agent);

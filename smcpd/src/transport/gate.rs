@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::visits::Visits;
-use super::{Ends, HEALTH, WELL_KNOWN, reply};
-use crate::auth::{self, Attempt, Attempts, AuthError, Grant};
+use super::{Ends, HEALTH, PROFILE, WELL_KNOWN, reply};
+use crate::auth::{self, Attempt, Attempts, AuthError, Grant, ProfileError};
 use crate::config::{self, Config};
 use crate::events::{Event, Field, Kind};
 use crate::metrics::Reason;
@@ -43,6 +43,7 @@ pub(super) enum Refused {
     Caller,
     /// The same for the first time in a while: somebody should know.
     Guessing(AuthError),
+    Profile(ProfileError),
 }
 
 impl Refused {
@@ -56,6 +57,7 @@ impl Refused {
             Self::Key(AuthError::Expired) => Reason::KeyExpired,
             Self::Key(AuthError::TooMany { .. }) | Self::Guessing(_) => Reason::KeyAttempts,
             Self::KeyInUrl => Reason::KeyInUrl,
+            Self::Profile(_) => Reason::Profile,
         }
     }
 
@@ -67,7 +69,9 @@ impl Refused {
             )
             | Self::Guessing(_) => (Kind::KeyWrong, 0),
             Self::Key(AuthError::Missing) => (Kind::KeyMissing, 1),
-            Self::Host(_) | Self::Origin(_) | Self::Caller | Self::KeyInUrl => (Kind::RequestRefused, 2),
+            Self::Host(_) | Self::Origin(_) | Self::Caller | Self::KeyInUrl | Self::Profile(_) => {
+                (Kind::RequestRefused, 2)
+            }
         }
     }
 }
@@ -120,6 +124,17 @@ impl IntoResponse for Refused {
                 reply::json(StatusCode::BAD_REQUEST, &json!({"error": "key_in_url", "message": message}))
             }
             Self::Key(error) | Self::Guessing(error) => unauthorized(error),
+            Self::Profile(error @ ProfileError::NotAllowed) => {
+                forbidden("profile_not_allowed", error.to_string())
+            }
+            Self::Profile(ProfileError::Unknown { known }) => {
+                let message = match known.is_empty() {
+                    true => "no profile is configured: leave it out of the URL".to_owned(),
+                    false => "no profile has this name".to_owned(),
+                };
+                let body = json!({"error": "unknown_profile", "message": message, "profiles": known});
+                reply::json(StatusCode::NOT_FOUND, &body)
+            }
         }
     }
 }
@@ -201,8 +216,20 @@ impl Gate {
                     Attempt::FirstTooMany { wait } => Refused::Guessing(AuthError::TooMany { wait }),
                 })
             }
-            (admitted, _) => self.visits.admit(&self.config, request, admitted),
+            (admitted, _) => self.chosen(self.visits.admit(&self.config, request, admitted)?, request),
         }
+    }
+
+    /// A URL may choose one of the profiles that the caller has.
+    fn chosen(&self, grant: Arc<Grant>, request: &Request) -> Result<Arc<Grant>, Refused> {
+        let uri = request.uri();
+        let in_query = || {
+            let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(name, _)| *name == "profile").map(|(_, value)| value)
+        };
+        let Some(name) = uri.path().strip_prefix(PROFILE).or_else(in_query) else { return Ok(grant) };
+        let scope = self.config.profiles.choose(grant.scope(), name).map_err(Refused::Profile)?;
+        Ok(grant.narrowed(scope))
     }
 
     /// A page that rebinds its name to our address still sends its own name here.

@@ -18,6 +18,9 @@ use crate::protocol::{Peer, Related, Revision, Service, Session, Transport};
 pub(super) struct StreamQuery {
     #[serde(default)]
     manifest: Option<String>,
+    /// One that there is, and that the key allows: the gate has seen to it.
+    #[serde(default)]
+    profile: Option<String>,
 }
 
 /// A session's stream: the session lives exactly as long.
@@ -51,7 +54,7 @@ pub(super) async fn stream(
     if doors.service.is_draining() {
         return reply::unavailable("the daemon is stopping");
     }
-    let session = match doors.service.sessions().open(Transport::Sse, grant) {
+    let session = match doors.service.sessions().open(Transport::Sse, Arc::clone(&grant)) {
         Ok(session) => session,
         Err(error) => return too_many_sessions(error),
     };
@@ -60,11 +63,13 @@ pub(super) async fn stream(
         Some(_) => false,
         None => doors.current.get().http.manifest,
     };
-    let endpoint = format!("/messages/?session_id={}", session.id());
+    // What is posted there is held to the same profile.
+    let chosen = query.profile.map(|name| format!("&profile={name}")).unwrap_or_default();
+    let endpoint = format!("/messages/?session_id={}{chosen}", session.id());
     let first = events::event(None, "endpoint", endpoint.as_bytes());
     let stream = SessionStream {
         session,
-        manifest: manifest.then(|| events::message(&doors.service.manifest())),
+        manifest: manifest.then(|| events::message(&doors.service.manifest(&grant))),
         service: Arc::clone(&doors.service),
     };
     reply::events(events::body(Some(first), stream, doors.current.get().http.keep_alive))

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::header::AsHeaderName;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -56,6 +56,8 @@ pub(crate) use visits::Visits;
 /// Nothing is there, and whoever asks without a key is to hear so: a client that was refused looks here for a server that
 /// would give it one, and takes another refusal for a broken one.
 const WELL_KNOWN: &str = "/.well-known/";
+/// Before the name of a profile that is chosen for one endpoint.
+const PROFILE: &str = "/mcp/p/";
 /// The one route that needs no key and is answered before the daemon is ready.
 const HEALTH: &str = "/health";
 /// Needs a key where there are keys, and is answered before the daemon is ready too.
@@ -106,9 +108,10 @@ struct Ends {
 }
 
 /// Every route there is, as the gate's test walks them.
-fn routes() -> [(&'static str, MethodRouter<Arc<Doors>>); 7] {
+fn routes() -> [(&'static str, MethodRouter<Arc<Doors>>); 8] {
     [
         ("/mcp", any(streamable::endpoint)),
+        ("/mcp/p/{profile}", any(streamable::endpoint)),
         ("/sse", get(messages::stream).fallback(sse_is_a_stream)),
         ("/messages", any(messages::post)),
         ("/messages/", any(messages::post)),
@@ -251,7 +254,13 @@ async fn health(State(doors): State<Arc<Doors>>) -> Response {
     reply::json(status, &health.body)
 }
 
-async fn metrics(State(doors): State<Arc<Doors>>) -> Response {
+/// Every tool has its figures there.
+async fn metrics(State(doors): State<Arc<Doors>>, Extension(grant): Extension<Arc<Grant>>) -> Response {
+    if !doors.service.reaches_all(&grant) {
+        let message =
+            "the figures are of all tools, and you are let in for some: ask with a key without a profile";
+        return reply::json(StatusCode::FORBIDDEN, &json!({"error": "not_permitted", "message": message}));
+    }
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], doors.service.figures()).into_response()
 }

@@ -132,10 +132,10 @@ impl Visits {
 fn scope(config: &Config, name: &str) -> Option<Scope> {
     let callers = &config.tls.as_ref()?.callers;
     if callers.is_empty() {
-        return Some(Scope::Everything);
+        return Some(config.profiles.usual());
     }
     match callers.get(name)? {
-        None => Some(Scope::Everything),
+        None => Some(config.profiles.usual()),
         Some(profiles) => Some(Scope::of(profiles.iter().map(String::as_str))),
     }
 }

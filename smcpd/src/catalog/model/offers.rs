@@ -104,6 +104,16 @@ pub(crate) enum Answer {
     Command(Vec<String>),
 }
 
+impl Answer {
+    /// What is run for it, if anything.
+    pub(crate) fn command(&self) -> Option<&[String]> {
+        match self {
+            Self::Messages(_) => None,
+            Self::Command(words) => Some(words),
+        }
+    }
+}
+
 /// A URI with variables, `{name}` each: RFC 6570, level 1, where a variable is a part of one path segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
