@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     CertificateLoaded,
     CertificateRefused,
     HandshakeFailed,
+    TokenKeysLoaded,
+    TokenKeysFailed,
 }
 
 /// The journal's priorities that are in use.
@@ -125,7 +127,7 @@ use Priority::{Debug as Quiet, Error, Info, Notice, Warning};
 
 /// Every kind, in the order of [`Kind`].
 #[rustfmt::skip]
-pub(crate) static ENTRIES: [Entry; 34] = [
+pub(crate) static ENTRIES: [Entry; 36] = [
     entry(Kind::Starting, "starting", "d4fec5f0a0e045f299925ca2587a9176", Info, "starting", &[Field::Version]),
     entry(Kind::Ready, "ready", "54839fd6b37946f48db2f5229304dceb", Info, "ready", &[Field::Version, Field::Address, Field::DurationUs]),
     entry(Kind::Stopping, "stopping", "a72f80b42bc742ebb74bcc2656b5144e", Info, "stopping", &[]),
@@ -160,6 +162,8 @@ pub(crate) static ENTRIES: [Entry; 34] = [
     entry(Kind::CertificateLoaded, "certificate-loaded", "d3a7d727ef3ef4f3a55756998561708d", Info, "the port has a new certificate", &[]),
     entry(Kind::CertificateRefused, "certificate-refused", "7508fd1b5fc9104e574563ca59c4e123", Warning, "the new certificate is not used, and the old one stays", &[Field::Reason]),
     entry(Kind::HandshakeFailed, "handshake-failed", "4ef931ef66dc0ed4a0f1f0ef6368aba5", Notice, "a connection did not come to speak TLS", REFUSED),
+    entry(Kind::TokenKeysLoaded, "token-keys-loaded", "9195ff0c86ff5ddf1a808d0bca4e3b0f", Info, "the issuer's keys are here", &[]),
+    entry(Kind::TokenKeysFailed, "token-keys-failed", "a1f9f239726711973859900a2e4f050c", Warning, "the issuer's keys cannot be had", &[Field::Reason]),
 ];
 
 /// Events carry this target, which tells them from records that only look like one.

@@ -11,7 +11,7 @@
 //! | 3 | `protocol` |
 //! | 2 | `catalog` |
 //! | 1 | `executor` |
-//! | 0 | `activation`, `audit`, `auth`, `config`, `events`, `journal`, `letta`, `limits`, `logging`, `metrics`, `notify`, `paths`, `pulse`, `recent`, `shutdown`, `throttle`, `tls` |
+//! | 0 | `activation`, `audit`, `auth`, `config`, `events`, `journal`, `letta`, `limits`, `logging`, `metrics`, `notify`, `oauth`, `paths`, `pulse`, `recent`, `shutdown`, `throttle`, `tls` |
 //!
 //! A test reads the sources and holds that order.
 
@@ -33,6 +33,7 @@ mod limits;
 mod logging;
 mod metrics;
 mod notify;
+mod oauth;
 mod paths;
 mod protocol;
 mod pulse;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use smcp_test_support::root;
 
-const RANKS: [(&str, u32); 25] = [
+const RANKS: [(&str, u32); 26] = [
     ("daemon", 5),
     ("bench", 5),
     ("transport", 4),
@@ -26,6 +26,7 @@ const RANKS: [(&str, u32); 25] = [
     ("events", 0),
     ("journal", 0),
     ("letta", 0),
+    ("oauth", 0),
     ("limits", 0),
     ("throttle", 0),
     ("tls", 0),

@@ -20,6 +20,7 @@ mod layers;
 mod letta;
 mod limits;
 mod listen;
+mod oauth;
 mod observed;
 mod offers;
 mod official_client;

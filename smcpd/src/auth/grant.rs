@@ -14,6 +14,8 @@ pub(crate) enum Caller {
     Key(Arc<str>),
     /// The holder of a certificate that is trusted, by the name in it.
     Certificate(Arc<str>),
+    /// The subject of an issuer's token.
+    Token(Arc<str>),
     /// The process at the other end of our standard input.
     Stdio,
     /// A local user at the control socket.
@@ -27,6 +29,7 @@ impl std::fmt::Display for Caller {
             Self::Key(name) => formatter.write_str(name),
             // No name in a certificate can look like another kind of caller.
             Self::Certificate(name) => write!(formatter, "cert:{name}"),
+            Self::Token(subject) => write!(formatter, "oauth:{subject}"),
             Self::Stdio => formatter.write_str("stdio"),
             Self::User(uid) => write!(formatter, "uid {uid}"),
         }

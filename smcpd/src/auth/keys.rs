@@ -150,7 +150,11 @@ impl Keys {
     pub(crate) fn configured(&self) -> impl Iterator<Item = &str> {
         self.known.iter().filter(|key| !key.is_created).filter_map(|key| match key.grant.caller() {
             Caller::Key(name) => Some(&**name),
-            Caller::Anonymous | Caller::Certificate(_) | Caller::Stdio | Caller::User(_) => None,
+            Caller::Anonymous
+            | Caller::Certificate(_)
+            | Caller::Token(_)
+            | Caller::Stdio
+            | Caller::User(_) => None,
         })
     }
 

@@ -14,7 +14,7 @@ use super::file::Seconds;
 use super::layers::{Layers, Origin};
 use super::{
     Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools, Warm,
-    letta, profiles, sandbox, state_key, tls,
+    letta, oauth, profiles, sandbox, state_key, tls,
 };
 use crate::auth::{self, Keys, Policy, Scope};
 use crate::paths::Paths;
@@ -33,14 +33,15 @@ pub(super) fn check(
     let mut plugin = plugin(&key)?;
     let mut effective = effective(&layers, &paths);
     let tls = tls::check(&key, &credentials, &mut effective)?;
-    let shows_certificates = tls.as_ref().is_some_and(|tls| tls.clients.is_some());
+    let oauth = oauth::check(&key)?.map(Arc::new);
+    let has_other_proofs = oauth.is_some() || tls.as_ref().is_some_and(|tls| tls.clients.is_some());
     let profiles = profiles::check(&key)?;
-    let keys = keys(&key, environment, &credentials, shows_certificates, &paths, profiles.usual())?;
+    let keys = keys(&key, environment, &credentials, has_other_proofs, &paths, profiles.usual())?;
     let letta = letta::check(&key, environment, &credentials, &mut effective)?;
     let state_keys = state_key::check(&key, &credentials, &mut effective)?;
     hand_over(credentials, &mut plugin, &mut effective);
     Ok(Config {
-        http: http(&key, keys.count() > 0 || shows_certificates, !keys.is_open())?,
+        http: http(&key, keys.count() > 0 || has_other_proofs, !keys.is_open())?,
         sessions: Sessions {
             max: key.count("sessions.max", file.sessions.max)?.get(),
             per_caller: key.count("sessions.per_caller", file.sessions.per_caller)?.get(),
@@ -66,6 +67,7 @@ pub(super) fn check(
             .unwrap_or(u32::MAX),
         auth_disabled: file.auth.disabled && !file.auth.required,
         state_keys,
+        oauth,
         tls,
         log: Log {
             level: level(&key)?,
@@ -121,7 +123,7 @@ impl Key<'_> {
         Ok(NonZeroUsize::new(value).expect("`whole` refuses less than 1"))
     }
 
-    fn seconds(&self, key: &str, value: Seconds) -> Result<Duration, ConfigError> {
+    pub(super) fn seconds(&self, key: &str, value: Seconds) -> Result<Duration, ConfigError> {
         if (0.0..=LONGEST).contains(&value.0) {
             return Ok(Duration::from_secs_f64(value.0));
         }
@@ -361,7 +363,7 @@ fn keys(
     key: &Key<'_>,
     environment: &dyn Fn(&str) -> Option<OsString>,
     credentials: &Credentials,
-    shows_certificates: bool,
+    has_other_proofs: bool,
     paths: &Paths,
     usual: Scope,
 ) -> Result<Keys, ConfigError> {
@@ -385,7 +387,7 @@ fn keys(
     secrets.extend(credentials.keys.iter().flat_map(|(_, text)| split_keys(text, '\n')));
     let created = auth::read_created(&paths.state.join(auth::FILE))?;
     let allow_loopback = settings.allow_loopback && !settings.required;
-    let policy = Policy { allow_loopback, required: shows_certificates };
+    let policy = Policy { allow_loopback, required: has_other_proofs };
     Ok(Keys::new(secrets, created, policy, usual))
 }
 

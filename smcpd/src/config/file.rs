@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Environment, LogFormat, PinPolicy, Separator, Serialize as Serialization, WarmMode, profiles, sandbox,
-    tls,
+    Environment, LogFormat, PinPolicy, Separator, Serialize as Serialization, WarmMode, oauth, profiles,
+    sandbox, tls,
 };
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -23,6 +23,7 @@ pub(super) struct File {
     pub(super) execution: Execution,
     pub(super) auth: Auth,
     pub(super) tls: tls::Given,
+    pub(super) oauth: oauth::Given,
     pub(super) sse: Sse,
     pub(super) log: Log,
     pub(super) control: Control,

@@ -3,7 +3,7 @@
 //!
 //! A [`Config`] that exists is valid. `file` mirrors the file, `layers` lays the sources over one another and
 //! remembers where each value came from, `check` turns the result into checked types, `credentials`
-//! reads what the service manager hands over, `letta`, `profiles`, `sandbox` and `tls` have the sections of these names, `state_key` the keys
+//! reads what the service manager hands over, `letta`, `oauth`, `profiles`, `sandbox` and `tls` have the sections of these names, `state_key` the keys
 //! that daemons share, `current` swaps the whole while the daemon runs.
 
 mod check;
@@ -12,6 +12,7 @@ mod current;
 mod file;
 mod layers;
 mod letta;
+mod oauth;
 mod profiles;
 mod sandbox;
 mod state_key;
@@ -32,6 +33,7 @@ pub(crate) use current::{
 };
 pub(crate) use layers::{Origin, Override};
 pub(crate) use letta::{Letta, Secret};
+pub(crate) use oauth::{KeySource, OAuth};
 pub(crate) use sandbox::{
     FILE_SIZE, FILES, Limits, Network, PART_OF_MEMORY, PROCESSES, Sandbox, SandboxMode, WEIGHT,
 };
@@ -67,6 +69,8 @@ pub(crate) struct Config {
     /// `auth.disabled`: no key and no guard on the address; the daemon warns of it at each start.
     pub(crate) auth_disabled: bool,
     pub(crate) state_keys: StateKeys,
+    /// `None` where no token is taken.
+    pub(crate) oauth: Option<Arc<OAuth>>,
     /// `None` where the port speaks plain HTTP.
     pub(crate) tls: Option<Tls>,
     pub(crate) log: Log,
@@ -362,7 +366,9 @@ pub(crate) enum ConfigError {
 impl Config {
     /// Whether anyone has to show who they are.
     pub(crate) fn is_guarded(&self) -> bool {
-        !self.keys.is_open() || self.tls.as_ref().is_some_and(|tls| tls.clients.is_some())
+        !self.keys.is_open()
+            || self.oauth.is_some()
+            || self.tls.as_ref().is_some_and(|tls| tls.clients.is_some())
     }
 
     /// Returns what becomes of a plugin that is not what was approved.

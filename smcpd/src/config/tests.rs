@@ -276,7 +276,11 @@ fn credentials_are_keys_and_what_one_plugin_alone_is_granted() {
 }
 
 /// Keys that have no value by default, or one that depends on the machine.
-const EXAMPLES: [&str; 25] = [
+const EXAMPLES: [&str; 29] = [
+    "oauth.issuer",
+    "oauth.resource",
+    "oauth.jwks",
+    "oauth.scopes",
     "tls.certificate",
     "tls.key",
     "tls.client_ca",
@@ -330,6 +334,9 @@ fn keys_of_the_mirror() -> Vec<String> {
     file.letta.agent = Some("a".to_owned());
     file.letta.key_file = Some("/".into());
     file.auth.state_key_file = Some("/".into());
+    file.oauth.issuer = Some("a".to_owned());
+    file.oauth.resource = Some("a".to_owned());
+    file.oauth.jwks = Some("a".to_owned());
     file.tls.certificate = Some("/".into());
     file.tls.key = Some("/".into());
     file.tls.client_ca = Some("/".into());

@@ -44,6 +44,16 @@ pub(super) fn examine(control: &Control) -> Vec<Finding> {
         found.extend(of_certificate(loaded.not_before, loaded.not_after, SystemTime::now()));
         found.extend(of_names(&loaded.names, &config.http.hosts));
     }
+    found.extend(control.oauth.failure().map(|(reason, is_known)| {
+        let so = if is_known { "tokens are judged by earlier ones" } else { "no token is taken" };
+        finding(
+            "token-keys",
+            Severity::Error,
+            "oauth",
+            format!("the issuer's keys cannot be had, and {so}: {reason}"),
+            "mend that, or `oauth.jwks`, then `smcpctl reload`",
+        )
+    }));
     found.extend(control.tls.failure().map(|reason| {
         finding(
             "certificate-refused",

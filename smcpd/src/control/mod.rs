@@ -30,6 +30,7 @@ use crate::auth::{Caller, Grant};
 use crate::catalog::Rescans;
 use crate::config::{Current, Reloads};
 use crate::logging;
+use crate::oauth::OAuth;
 use crate::protocol::{Peer, Revision, Service};
 use crate::recent::Recent;
 use crate::tls::Tls;
@@ -46,6 +47,7 @@ pub(crate) struct Control {
     /// Where HTTP is served.
     pub(crate) address: Option<SocketAddr>,
     pub(crate) tls: Tls,
+    pub(crate) oauth: OAuth,
 }
 
 /// Whoever is at the other end of a connection.

@@ -28,7 +28,7 @@ use crate::protocol::Service;
 use crate::pulse::pulse;
 use crate::shutdown::Shutdown;
 use crate::tls;
-use crate::{logging, notify, transport};
+use crate::{logging, notify, oauth, transport};
 use flags::Flags;
 
 /// The exit status of a configuration that was refused; the service manager does not try again.
@@ -174,6 +174,7 @@ async fn daemon(
             .map_err(start("discovery"))?;
     let (fetching, letta) = Fetching::new(current.clone());
     let (certificates, tls) = tls::Following::new(current.clone())?;
+    let (issuer, oauth) = oauth::Following::new(current.clone());
     let service = Arc::new(Service::new(
         CatalogHandle::clone(&catalog),
         executor.clone(),
@@ -192,6 +193,7 @@ async fn daemon(
             executor: executor.clone(),
             letta: letta.clone(),
             tls: tls.clone(),
+            oauth: oauth.clone(),
             log: Arc::clone(&log),
         },
         requests,
@@ -203,6 +205,7 @@ async fn daemon(
     tasks.spawn(discovery.run(ready));
     tasks.spawn(fetching.run(shutdown.clone()));
     tasks.spawn(certificates.run(shutdown.clone()));
+    tasks.spawn(issuer.run(shutdown.clone()));
     tasks.spawn(Arc::clone(&service).watch());
     let address = listener.as_ref().map(transport::Listener::address);
     let audit = Arc::new(Audit::default());
@@ -216,6 +219,7 @@ async fn daemon(
             logs: log.recent(),
             address,
             tls: tls.clone(),
+            oauth: oauth.clone(),
         };
         let (control_pulse, control_heart) = pulse("control");
         let (call_pulse, call_heart) = pulse("call");
@@ -224,7 +228,7 @@ async fn daemon(
     }
     let mut door = match listener {
         Some(listener) => {
-            let visits = Arc::new(transport::Visits::new(tls));
+            let visits = Arc::new(transport::Visits::new(tls, oauth));
             tasks.spawn(Arc::clone(&visits).look_after(current.clone(), shutdown.clone()));
             let front = transport::Front::new(
                 Arc::clone(&service),

@@ -11,6 +11,7 @@ use crate::executor::{Executor, Limits, Queue, WarmLimits};
 use crate::letta::Letta;
 use crate::logging;
 use crate::notify;
+use crate::oauth::OAuth;
 use crate::paths::Mode;
 use crate::shutdown::Shutdown;
 use crate::tls::Tls;
@@ -43,6 +44,7 @@ pub(super) struct Told {
     pub(super) executor: Executor,
     pub(super) letta: Letta,
     pub(super) tls: Tls,
+    pub(super) oauth: OAuth,
     pub(super) log: Arc<logging::Guard>,
 }
 
@@ -80,6 +82,7 @@ pub(super) async fn serve(
             Ok(()) => {
                 told.letta.refresh();
                 told.tls.refresh();
+                told.oauth.refresh();
             }
             Err(reason) => {
                 let message = format!("the configuration was refused, and the old one stays: {reason}");

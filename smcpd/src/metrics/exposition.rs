@@ -104,6 +104,9 @@ pub(crate) enum Reason {
     KeyAttempts,
     KeyInUrl,
     Profile,
+    TokenWrong,
+    TokenScope,
+    TokenKeys,
     TooManySessions,
     SlowReader,
     QueueFull,
@@ -147,7 +150,7 @@ pub(crate) struct GroupMoment {
 }
 
 impl Reason {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 23] = [
         Self::HeaderTooLarge,
         Self::HeaderTimeout,
         Self::BodyTooLarge,
@@ -164,6 +167,9 @@ impl Reason {
         Self::KeyAttempts,
         Self::KeyInUrl,
         Self::Profile,
+        Self::TokenWrong,
+        Self::TokenScope,
+        Self::TokenKeys,
         Self::TooManySessions,
         Self::SlowReader,
         Self::QueueFull,
@@ -188,6 +194,9 @@ impl Reason {
             Self::KeyAttempts => "key_attempts",
             Self::KeyInUrl => "key_in_url",
             Self::Profile => "profile",
+            Self::TokenWrong => "token_wrong",
+            Self::TokenScope => "token_scope",
+            Self::TokenKeys => "token_keys",
             Self::TooManySessions => "too_many_sessions",
             Self::SlowReader => "slow_reader",
             Self::QueueFull => "queue_full",

@@ -15,6 +15,7 @@ use crate::auth::{self, Attempt, Attempts, AuthError, Grant, ProfileError};
 use crate::config::{self, Config};
 use crate::events::{Event, Field, Kind};
 use crate::metrics::Reason;
+use crate::oauth::TokenError;
 use crate::throttle::Throttle;
 
 const KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -39,6 +40,7 @@ pub(super) enum Refused {
     /// A key in the URL: it would be written down wherever the request came by.
     KeyInUrl,
     Key(AuthError),
+    Token(TokenError),
     /// The name in a certificate, and not in `tls.callers`.
     Caller,
     /// The same for the first time in a while: somebody should know.
@@ -52,6 +54,9 @@ impl Refused {
             Self::Host(_) => Reason::Host,
             Self::Origin(_) => Reason::Origin,
             Self::Caller => Reason::Caller,
+            Self::Token(TokenError::NoKeys) => Reason::TokenKeys,
+            Self::Token(TokenError::Scope) => Reason::TokenScope,
+            Self::Token(_) => Reason::TokenWrong,
             Self::Key(AuthError::Missing) => Reason::KeyMissing,
             Self::Key(AuthError::Wrong | AuthError::Ended) => Reason::KeyWrong,
             Self::Key(AuthError::Expired) => Reason::KeyExpired,
@@ -69,6 +74,8 @@ impl Refused {
             )
             | Self::Guessing(_) => (Kind::KeyWrong, 0),
             Self::Key(AuthError::Missing) => (Kind::KeyMissing, 1),
+            Self::Token(TokenError::NoKeys | TokenError::Scope) => (Kind::RequestRefused, 2),
+            Self::Token(_) => (Kind::KeyWrong, 0),
             Self::Host(_) | Self::Origin(_) | Self::Caller | Self::KeyInUrl | Self::Profile(_) => {
                 (Kind::RequestRefused, 2)
             }
@@ -117,6 +124,12 @@ impl IntoResponse for Refused {
             Self::Caller => forbidden(
                 "caller_not_allowed",
                 "the name in your certificate is not one of `tls.callers`".to_owned(),
+            ),
+            Self::Token(TokenError::NoKeys) => reply::unavailable(&TokenError::NoKeys.to_string()),
+            Self::Token(TokenError::Scope) => forbidden("insufficient_scope", TokenError::Scope.to_string()),
+            Self::Token(error) => reply::json(
+                StatusCode::UNAUTHORIZED,
+                &json!({"error": "invalid_token", "message": error.to_string()}),
             ),
             Self::KeyInUrl => {
                 let message = "a key in a URL is written down wherever the request comes by: send it as \
@@ -208,9 +221,20 @@ impl Gate {
             auth::now(),
             wait,
         );
+        // Nobody guesses a signature. What only looks like a token is a guess as any other.
+        let judged = match &admitted {
+            Err(AuthError::Wrong | AuthError::TooMany { .. }) => self.visits.by_token(&self.config, headers),
+            Ok(_) | Err(AuthError::Missing | AuthError::Expired | AuthError::Ended) => None,
+        };
+        let looks_like_one = match judged {
+            None => false,
+            Some(Err(TokenError::Malformed)) => true,
+            Some(judged) => return judged.map_err(Refused::Token),
+        };
         match (admitted, peer) {
             (Err(AuthError::Wrong | AuthError::TooMany { .. }), Some(peer)) => {
                 Err(match self.attempts.note(peer, most, Instant::now()) {
+                    Attempt::Counted if looks_like_one => Refused::Token(TokenError::Malformed),
                     Attempt::Counted => Refused::Key(AuthError::Wrong),
                     Attempt::TooMany { wait } => Refused::Key(AuthError::TooMany { wait }),
                     Attempt::FirstTooMany { wait } => Refused::Guessing(AuthError::TooMany { wait }),

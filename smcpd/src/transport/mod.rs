@@ -29,7 +29,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Extension, Request, State};
 use axum::http::header::AsHeaderName;
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
 use futures_util::StreamExt;
@@ -45,6 +45,7 @@ use crate::audit::Audit;
 use crate::auth::{Attempts, AuthError, Caller, Grant};
 use crate::config::{self, Current};
 use crate::limits::{Limit, Who};
+use crate::oauth::{self, TokenError};
 use crate::protocol::{Service, TooManySessions};
 use body::Bodies;
 use connections::Connections;
@@ -202,12 +203,35 @@ impl Front {
             }
             Err(refused) => {
                 self.doors.service.metrics().refused(refused.reason());
+                // `None`: no token would help.
+                let refused_token = match &refused {
+                    Refused::Key(AuthError::Missing) => Some(None),
+                    Refused::Key(AuthError::Wrong | AuthError::Expired | AuthError::Ended) => {
+                        Some(Some(TokenError::Malformed))
+                    }
+                    Refused::Token(error) => Some(Some(*error)),
+                    Refused::Key(AuthError::TooMany { .. })
+                    | Refused::Guessing(_)
+                    | Refused::KeyInUrl
+                    | Refused::Host(_)
+                    | Refused::Origin(_)
+                    | Refused::Profile(_)
+                    | Refused::Caller => None,
+                };
                 let peer = request.extensions().get::<Ends>().map(|ends| ends.peer);
                 self.doors.refusals.tell(&refused, peer, Instant::now());
                 if let (Refused::Guessing(error), Some(peer)) = (&refused, peer) {
                     self.doors.audit.note_peer("wrong-keys", &peer.ip().to_string(), &error.to_string());
                 }
-                refused.into_response()
+                let mut response = refused.into_response();
+                if let (Some(settings), Some(error)) = (&self.doors.current.get().oauth, refused_token) {
+                    let told = oauth::challenge(settings, error.as_ref());
+                    response.headers_mut().insert(
+                        header::WWW_AUTHENTICATE,
+                        told.parse().expect("the configuration was checked"),
+                    );
+                }
+                response
             }
         }
     }
@@ -279,7 +303,15 @@ async fn only_get() -> Response {
     reply::not_allowed("GET")
 }
 
-async fn nothing_here(method: Method) -> Response {
+async fn nothing_here(State(doors): State<Arc<Doors>>, method: Method, uri: Uri) -> Response {
+    if let Some(settings) = &doors.current.get().oauth
+        && let Some(told) = oauth::metadata(settings, uri.path())
+    {
+        return match method {
+            Method::GET | Method::HEAD => reply::json(StatusCode::OK, &told),
+            _ => reply::not_allowed("GET"),
+        };
+    }
     let body = json!({
         "error": "not_found",
         "message": format!("nothing answers {method} here: the routes are `/mcp`, `/sse`, `/messages/`, `/health` and `/metrics`"),
