@@ -159,6 +159,22 @@ def check_every_key_lists_and_calls_every_tool(place):
             expect(result["content"][0]["text"] == key, result)
 
 
+@claim("The tools of its profiles alone")
+def check_a_key_with_a_profile_reaches_its_tools_alone(place):
+    config = "[profile.none]\ntools = ['health']\n[profile.all]\ntools = ['*']\n"
+    with served(place, config=config) as daemon:
+        key = {"X-API-Key": keys(daemon, "create", "--name", "a", "--profile", "none")}
+        expect(sorted(daemon.tools(key)) == ["health"], daemon.tools(key))
+        call = {"name": "probe.say", "arguments": {"text": "a"}}
+        unknown = daemon.ask("tools/call", {"name": "probe.nothing"}, key)["error"]["code"]
+        expect(daemon.ask("tools/call", call, key)["error"]["code"] == unknown == -32602, "it was called")
+        expect(status(daemon, key, path="/messages/?profile=all") == 403, "a URL opened another")
+        whole = {"X-API-Key": keys(daemon, "create", "--name", "b")}
+        expect(daemon.call("probe.say", {"text": "a"}, whole)["content"][0]["text"] == "a", "it was not called")
+        chosen = daemon.request("POST", "/messages/?profile=none", LIST, whole)[2]
+        expect([tool["name"] for tool in json.loads(chosen)["result"]["tools"]] == ["health"], chosen)
+
+
 @claim("Nothing of the daemon itself.")
 def check_no_address_administers_the_daemon(place):
     key = {"X-API-Key": "k"}
@@ -333,6 +349,10 @@ def check_what_is_the_daemons_is_hidden(place):
                 os.makedirs(os.path.dirname(secrets[-1]), exist_ok=True)
                 with open(secrets[-1], "w") as file:
                     file.write("secret")
+            expect(daemon.ctl("keys", "create", "--name", "a").returncode == 0, "no key was made")
+            made = os.path.join(daemon.directory, "state/smcp/keys.json")
+            expect(os.path.exists(made), made)
+            expect(attempt("read", made) == DENIED, made)
             for path in secrets:
                 expect(attempt("read", path) == DENIED, path)
                 expect(attempt("list", os.path.dirname(path)) == DENIED, path)
