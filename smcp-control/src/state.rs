@@ -31,6 +31,12 @@ pub struct Status {
     /// Whom the daemon runs as.
     #[serde(default)]
     pub uid: u32,
+    /// The daemon's own places, which no plugin sees, nor whoever installs packages for one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private_places: Vec<String>,
+    /// `require`, `best-effort` or `off`.
+    #[serde(default)]
+    pub sandbox_mode: String,
     pub plugins: PluginCounts,
     pub tools: usize,
     pub sessions: usize,

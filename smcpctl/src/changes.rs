@@ -68,10 +68,7 @@ pub(crate) async fn reload(daemon: &mut Daemon, plan: bool) -> Result<Exit, Fail
 }
 
 pub(crate) async fn config(daemon: &mut Daemon, origin: bool) -> Result<Exit, Failure> {
-    let values = match daemon.ask(Request::Config).await? {
-        Reply::Config { values } => values,
-        other => return unexpected(&other),
-    };
+    let values = daemon.fetch_config().await?;
     if daemon.json {
         print_json("config", &values)?;
         return Ok(Exit::Ok);

@@ -276,10 +276,16 @@ pub(crate) enum Plugin {
         #[arg(add = completion::plugins())]
         name: String,
     },
-    /// Show what a plugin's processes are held to, and where that is said
+    /// Show what a plugin's processes are held to
+    ///
+    /// What was refused to a process nobody is told: the kernel tells it to the process alone. Its own message, or `strace`
+    /// on the plugin's program, names the path.
     Sandbox {
         #[arg(add = completion::plugins())]
         name: String,
+        /// Each rule in words, with the key and the line that it comes from
+        #[arg(long)]
+        explain: bool,
     },
     /// Link a plugin's directory, and say what became callable
     Link {
@@ -352,6 +358,12 @@ pub(crate) struct DepsBuild {
     pub(crate) directory: PathBuf,
     /// The virtual environment to make
     pub(crate) target: PathBuf,
+    /// `require`, `best-effort` or `off`
+    #[arg(long, default_value = "best-effort")]
+    pub(crate) mode: String,
+    /// What the tools do not see
+    #[arg(long)]
+    pub(crate) hide: Vec<PathBuf>,
 }
 
 /// What a new plugin is written in.

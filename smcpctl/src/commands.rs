@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::table::print;
 use crate::{
     bridge, call, changes, completion, connect, doctor, keys, pins, plugin, plugins, profiles, records,
-    status, tools, top,
+    sandboxed, status, tools, top,
 };
 
 /// Carries out one command.
@@ -59,7 +59,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Call(asked) => call::call(daemon, &asked).await,
         Command::Plugin(Plugin::List) => plugins::list(daemon).await,
         Command::Plugin(Plugin::Show { name }) => plugins::show(daemon, &name).await,
-        Command::Plugin(Plugin::Sandbox { name }) => plugins::sandbox(daemon, &name).await,
+        Command::Plugin(Plugin::Sandbox { name, explain }) => sandboxed::show(daemon, &name, explain).await,
         Command::Plugin(Plugin::Link { path, name, dry_run }) => {
             plugins::link(daemon, &path, name.as_deref(), dry_run).await
         }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use smcp_control::{
-    Cause, Changes, Client, ClientError, PluginDetail, PluginInfo, Reply, Request, Status, ToolInfo,
-    candidates,
+    Cause, Changes, Client, ClientError, ConfigValue, PluginDetail, PluginInfo, Reply, Request, Status,
+    ToolInfo, candidates,
 };
 
 use crate::exit::{Exit, Failure};
@@ -50,6 +50,13 @@ impl Daemon {
     pub(crate) async fn fetch_status(&mut self) -> Result<Status, Failure> {
         match self.ask(Request::Status).await? {
             Reply::Status(status) => Ok(status),
+            other => unexpected(&other),
+        }
+    }
+
+    pub(crate) async fn fetch_config(&mut self) -> Result<Vec<ConfigValue>, Failure> {
+        match self.ask(Request::Config).await? {
+            Reply::Config { values } => Ok(values),
             other => unexpected(&other),
         }
     }

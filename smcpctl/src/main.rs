@@ -26,6 +26,7 @@ mod plugins;
 mod profiles;
 mod prompt;
 mod records;
+mod sandboxed;
 mod status;
 mod table;
 mod tools;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use smcp_control::{Cause, Changes, GroupInfo, PluginDetail, PluginInfo, Sandbox, ToolInfo, Warm};
+use smcp_control::{Cause, Changes, GroupInfo, PluginDetail, PluginInfo, ToolInfo, Warm};
 
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
@@ -69,56 +69,6 @@ fn rows_of(plugin: PluginDetail) -> Vec<Vec<String>> {
     rows.extend(
         problems.into_iter().map(|problem| row("problem", format!("{}: {}", problem.tool, problem.message))),
     );
-    rows
-}
-
-/// Says what a plugin's processes may do and what not.
-pub(crate) async fn sandbox(daemon: &mut Daemon, name: &str) -> Result<Exit, Failure> {
-    let plugin = daemon.fetch_plugin(name).await?;
-    let Some(described) = plugin.described else {
-        let reason = plugin.info.reason.unwrap_or_else(|| "it is not described yet".to_owned());
-        return Err(Failure::new(Exit::Failed, format!("`{name}`: {reason}")));
-    };
-    if daemon.json {
-        print_json("sandbox", &described.sandbox)?;
-    } else {
-        print_rows(&["WHAT", "VALUE"], &rows_of_sandbox(*described.sandbox))?;
-    }
-    Ok(Exit::Ok)
-}
-
-fn rows_of_sandbox(held: Sandbox) -> Vec<Vec<String>> {
-    let row = |name: &str, value: String| vec![name.to_owned(), value];
-    let mut rows = vec![row("mode", held.mode.clone())];
-    if held.mode == "off" {
-        return rows;
-    }
-    rows.extend(held.write.into_iter().map(|path| row("writes", path)));
-    rows.push(row("reads", "the system, but for what is hidden".to_owned()));
-    rows.extend(held.read.into_iter().map(|path| row("reads", path)));
-    rows.extend(held.hidden.into_iter().map(|path| row("hidden", path)));
-    match held.exec {
-        None => rows.push(row("runs", "whatever it reads".to_owned())),
-        Some(paths) => {
-            rows.push(row("runs", "its own program".to_owned()));
-            rows.extend(paths.into_iter().map(|path| row("runs", path)));
-        }
-    }
-    let ports = |ports: Vec<u16>| ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
-    rows.push(row(
-        "connects to",
-        match held.connect {
-            None => "any port".to_owned(),
-            Some(none) if none.is_empty() => "nothing: it has no network".to_owned(),
-            Some(some) => format!("TCP {}", ports(some)),
-        },
-    ));
-    rows.extend(
-        held.limits
-            .into_iter()
-            .map(|(name, bound)| row(&format!("limit of {}", name.replace('_', " ")), bound.to_string())),
-    );
-    rows.extend(held.missing.into_iter().map(|lacking| row("not held by", lacking)));
     rows
 }
 

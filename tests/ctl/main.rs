@@ -111,6 +111,28 @@ fn a_terminal_gets_nothing_that_it_would_obey_or_that_nobody_sees() {
 }
 
 #[test]
+fn each_rule_of_a_sandbox_is_explained_by_its_key_and_line() {
+    let config =
+        "[sandbox]\nmemory = 1073741824\n[plugin.disguised.sandbox]\nwrite = [\"/srv\"]\nconnect = [443]\n";
+    let daemon = smcpd().plugins(&["disguised"]).config(config).start();
+    let said = transcript(&daemon, &["plugin", "sandbox", "disguised", "--explain"]);
+    for line in [
+        "mode best-effort\twithout a word: what the kernel lacks is left out",
+        "reads and writes `/srv`\t`plugin.disguised.sandbox.write`, DIR/smcpd.toml:4",
+        "reads and writes `/tmp`\tevery plugin has it for scratch",
+        "reads and writes `DIR/STATE/smcp/state/disguised`\tits state directory",
+        "cannot open `DIR/plugins`\tthe plugins directory: the code of others",
+        "connects to TCP 443\t`plugin.disguised.sandbox.connect`, DIR/smcpd.toml:5",
+        "at most bytes of address space in a process: 1073741824\t`sandbox.memory`, DIR/smcpd.toml:2",
+        "at most open files in a process: 4096\twithout a word",
+    ] {
+        assert!(said.lines().any(|one| one == line), "{line}:\n{said}");
+    }
+    let rules = json_of(&daemon, &["plugin", "sandbox", "disguised", "--explain"])["rules"].clone();
+    assert!(rules.as_array().unwrap().iter().all(|rule| rule["rule"].is_string() && rule["why"].is_string()));
+}
+
+#[test]
 fn from_an_empty_daemon_to_the_first_call_and_back() {
     let daemon = smcpd().start();
     let shipped = root().join("plugins/demo_math").display().to_string();

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use smcp_test_support::Daemon;
+use smcp_test_support::{Daemon, Setup};
 
 use super::{ctl, smcpd, transcript};
 
@@ -156,4 +156,33 @@ fn uv_is_used_where_there_is_one() {
     let real = directory.canonicalize().unwrap().display().to_string();
     let script = fs::read_to_string(directory.join(".venv/bin/tool")).unwrap();
     assert_eq!(script, format!("#!{real}/.venv/bin/python\n"));
+}
+
+/// Set-up code that looks around and says what came of it.
+const BACKEND: &str = "import os\ndef build_wheel(*_, **__):\n    said = []\n    for path, mode in ((os.environ['PROWL'] + '/elsewhere', 'w'), (os.environ['PROWL'] + '/STATE/smcp/state/other/secret', 'r')):\n        try:\n            open(path, mode)\n            said.append('opened ' + path)\n        except OSError as error:\n            said.append(type(error).__name__ + ' ' + os.path.basename(path))\n    raise RuntimeError('; '.join(said))\n";
+
+#[test]
+fn the_set_up_code_of_a_package_writes_the_environment_and_reads_nothing_of_the_daemons() {
+    // Not below /tmp, which everybody may write.
+    let daemon = Setup::held(&super::daemon_program(), Path::new("/opt")).unprivileged().start();
+    let directory = plugin(&daemon, "prowling", Some("./package\n"));
+    let secret = daemon.path().join("STATE/smcp/state/other");
+    fs::create_dir_all(&secret).unwrap();
+    fs::write(secret.join("secret"), "secret").unwrap();
+    let package = directory.join("package");
+    fs::create_dir(&package).unwrap();
+    let project = "[project]\nname = 'prowler'\nversion = '1'\n[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n";
+    fs::write(package.join("pyproject.toml"), project).unwrap();
+    fs::write(
+        package.join("backend.py"),
+        BACKEND.replace("os.environ['PROWL']", &format!("{:?}", daemon.path().display().to_string())),
+    )
+    .unwrap();
+    let said = deps(&daemon, "prowling");
+    assert!(
+        said.contains("PermissionError elsewhere; PermissionError secret") && said.ends_with("[1]\n"),
+        "{said}"
+    );
+    assert!(!daemon.path().join("elsewhere").exists());
+    assert_eq!(names(&directory), ["cli.py", "package", "requirements.txt"]);
 }

@@ -476,6 +476,14 @@ def check_bounds_hold(place):
         expect(attempt("memory", bytes=2_000_000_000) == {"refused": "Cannot allocate memory"}, "there is none")
 
 
+@claim("Words that nobody sees")
+def check_words_that_nobody_sees_reach_no_client(place):
+    with Daemon(place, {"disguised": "tests/fixtures/plugins/disguised"}) as daemon:
+        tool = daemon.tools()["disguised__look"]
+        expect(tool["description"] == "Looks around. Nothing else.", tool)
+        expect(tool["inputSchema"]["properties"]["where"]["description"] == "A place5n.", tool)
+
+
 # Says in its own help what came of an attempt, so that discovery tells.
 EARLY = """
 import argparse

@@ -7,17 +7,18 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use rustix::fs::{Access, CWD, RenameFlags};
 
+use super::held::Held;
 use crate::exit::{Exit, Failure};
 use crate::table::escape;
 
 pub(super) const REQUIREMENTS: &str = "requirements.txt";
 
 /// Makes `target` for the plugin in `directory`; a failure leaves what was there.
-pub(super) fn build(directory: &Path, target: &Path) -> Result<Exit, Failure> {
+pub(super) fn build(directory: &Path, target: &Path, held: &Held) -> Result<Exit, Failure> {
     if rustix::process::geteuid().is_root() {
         let failure = Failure::new(Exit::NotPermitted, "packages are never installed by root");
         return Err(failure.hint("use `smcpctl plugin deps`, which becomes another user"));
@@ -26,7 +27,9 @@ pub(super) fn build(directory: &Path, target: &Path) -> Result<Exit, Failure> {
     fs::create_dir_all(parent).map_err(|error| failed("create", parent, &error))?;
     clear_abandoned(parent);
     let draft = parent.join(draft_name(std::process::id()));
-    let made = install(directory, &draft).and_then(|()| {
+    // What is there can be granted.
+    fs::create_dir(&draft).map_err(|error| failed("create", &draft, &error))?;
+    let made = install(directory, &draft, held).and_then(|()| {
         let placed = relocate(&draft, target).and_then(|()| place(&draft, target));
         placed.map_err(|error| failed("make", target, &error))
     });
@@ -57,24 +60,25 @@ fn clear_abandoned(parent: &Path) {
 }
 
 /// With uv where there is one, else with what Python brings.
-fn install(directory: &Path, draft: &Path) -> Result<(), Failure> {
+fn install(directory: &Path, draft: &Path, held: &Held) -> Result<(), Failure> {
+    let run = |program: &Path, words: &[&OsStr]| run(program, words, directory, draft, held);
     let requirements = directory.join(REQUIREMENTS);
     let (requirements, python) = (requirements.as_os_str(), draft.join("bin/python"));
     let word = OsStr::new;
     if let Some(uv) = on_path("uv") {
-        run(&uv, &[word("venv"), draft.as_os_str()], directory)?;
+        run(&uv, &[word("venv"), draft.as_os_str()])?;
         let words =
             [word("pip"), word("install"), word("--python"), python.as_os_str(), word("-r"), requirements];
-        return run(&uv, &words, directory);
+        return run(&uv, &words);
     }
     let Some(base) = on_path("python3") else {
         let failure = Failure::new(Exit::Failed, "neither `uv` nor `python3` is on the PATH");
         return Err(failure.hint("install one of them"));
     };
-    run(&base, &[word("-m"), word("venv"), draft.as_os_str()], directory)?;
+    run(&base, &[word("-m"), word("venv"), draft.as_os_str()])?;
     let options = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r"].map(word);
     let words: Vec<&OsStr> = options.into_iter().chain([requirements]).collect();
-    run(&python, &words, directory)
+    run(&python, &words)
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {
@@ -84,7 +88,8 @@ fn on_path(name: &str) -> Option<PathBuf> {
         .find(|program| program.is_file() && rustix::fs::access(program, Access::EXEC_OK).is_ok())
 }
 
-fn run(program: &Path, words: &[&OsStr], directory: &Path) -> Result<(), Failure> {
+/// In the sandbox that the plugin's own processes have, but that it writes the `draft` alone.
+fn run(program: &Path, words: &[&OsStr], directory: &Path, draft: &Path, held: &Held) -> Result<(), Failure> {
     let said: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     note(&format!("{} {}", program.display(), said.join(" ")));
     let wrong = |reason: String| {
@@ -93,8 +98,13 @@ fn run(program: &Path, words: &[&OsStr], directory: &Path) -> Result<(), Failure
     };
     // stdout belongs to our result.
     let stderr = std::io::stderr().as_fd().try_clone_to_owned().map_err(|error| wrong(error.to_string()))?;
-    let child =
-        Command::new(program).args(words).current_dir(directory).stdin(Stdio::null()).stdout(stderr).spawn();
+    let child = held
+        .command(program, directory, draft)?
+        .args(words)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(stderr)
+        .spawn();
     match child.and_then(|mut child| child.wait()) {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(wrong(format!("failed: {status}"))),

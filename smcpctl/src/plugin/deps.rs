@@ -9,6 +9,7 @@ use serde_json::json;
 use smcp_control::Cause;
 
 use super::build;
+use super::held::Held;
 use super::users::{self, ENTER, READ, User, WRITE};
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
@@ -22,6 +23,7 @@ struct Plan {
     target: PathBuf,
     /// Whom root becomes.
     user: Option<User>,
+    held: Held,
 }
 
 /// Makes the virtual environment of a linked plugin, and has the daemon look at the plugin again.
@@ -33,7 +35,11 @@ pub(crate) async fn deps(
 ) -> Result<Exit, Failure> {
     let status = daemon.fetch_status().await?;
     let (plugins, state) = (Path::new(&status.plugins_directory), Path::new(&status.state_directory));
-    let plan = plan(plugins, state, name, drop_to(user)?)?;
+    let held = Held {
+        mode: status.sandbox_mode.clone(),
+        hidden: status.private_places.iter().map(PathBuf::from).collect(),
+    };
+    let plan = plan(plugins, state, name, drop_to(user)?, held)?;
     let shown = plan.target.display().to_string();
     if !dry_run {
         let made = tokio::task::spawn_blocking(move || make(&plan)).await;
@@ -74,7 +80,7 @@ fn drop_to(user: &str) -> Result<Option<User>, Failure> {
     }
 }
 
-fn plan(plugins: &Path, state: &Path, name: &str, user: Option<User>) -> Result<Plan, Failure> {
+fn plan(plugins: &Path, state: &Path, name: &str, user: Option<User>, held: Held) -> Result<Plan, Failure> {
     if !is_plain(name) {
         return Err(Failure::new(Exit::Usage, format!("`{}` is no name of a plugin", escape(name))));
     }
@@ -98,13 +104,13 @@ fn plan(plugins: &Path, state: &Path, name: &str, user: Option<User>) -> Result<
         None => rustix::fs::access(&directory, rustix::fs::Access::WRITE_OK).is_ok(),
     };
     let target = if is_writable { directory.join(".venv") } else { state.join("venv").join(name) };
-    Ok(Plan { directory, target, user })
+    Ok(Plan { directory, target, user, held })
 }
 
 /// Makes it here, or in a process that has given up root's rights.
 fn make(plan: &Plan) -> Result<(), Failure> {
     let Some(user) = &plan.user else {
-        return build::build(&plan.directory, &plan.target).map(|_| ());
+        return build::build(&plan.directory, &plan.target, &plan.held).map(|_| ());
     };
     let failed = |reason: String| {
         Failure::new(Exit::Failed, format!("cannot start smcpctl as another user: {reason}"))
@@ -114,7 +120,11 @@ fn make(plan: &Plan) -> Result<(), Failure> {
         ["PATH", "LANG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
     let environment = kept.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
     let mut command = Command::new(own);
-    command.args(["plugin", "deps-build"]).arg(&plan.directory).arg(&plan.target);
+    command.args(["plugin", "deps-build", "--mode", &plan.held.mode]);
+    for place in &plan.held.hidden {
+        command.arg("--hide").arg(place);
+    }
+    command.arg("--").arg(&plan.directory).arg(&plan.target);
     command.env_clear().envs(environment).env("HOME", &user.home);
     // A service's user often has no home to keep a cache in.
     command.envs([("UV_NO_CACHE", "1"), ("PIP_NO_CACHE_DIR", "1")]);

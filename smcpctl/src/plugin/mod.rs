@@ -6,6 +6,7 @@ mod build;
 mod check;
 mod deps;
 mod describe;
+mod held;
 mod inspection;
 mod scaffold;
 mod users;
@@ -23,7 +24,7 @@ pub(crate) async fn without_daemon(command: &Plugin, json: bool) -> Option<Resul
         Plugin::Describe { path, write, dry_run } => {
             Some(describe::describe(path, *write, *dry_run, json).await)
         }
-        Plugin::DepsBuild(build) => Some(build::build(&build.directory, &build.target)),
+        Plugin::DepsBuild(build) => Some(build::build(&build.directory, &build.target, &build.held())),
         Plugin::List
         | Plugin::Show { .. }
         | Plugin::Sandbox { .. }

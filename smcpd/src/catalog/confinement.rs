@@ -108,15 +108,21 @@ fn memory_of_the_machine() -> u64 {
 }
 
 /// The daemon's own places, and what of other plugins stands in them.
-fn hidden(config: &Config) -> Vec<PathBuf> {
+pub(crate) fn private_places(config: &Config) -> Vec<PathBuf> {
     let paths = &config.paths;
     let own = [&paths.config, &paths.state, &paths.cache, &paths.runtime, &config.plugins.directory];
-    let mut hidden: Vec<PathBuf> =
+    let mut places: Vec<PathBuf> =
         own.into_iter().chain(&config.log.file).chain(&config.secrets).cloned().collect();
+    places.retain(|path| path.is_absolute() && path.as_os_str() != OsStr::new("/"));
+    places
+}
+
+/// These, and what only root may read where the daemon is root.
+fn hidden(config: &Config) -> Vec<PathBuf> {
+    let mut hidden = private_places(config);
     if rustix::process::getuid().is_root() {
         hidden.extend(ROOTS_OWN.iter().map(PathBuf::from));
     }
-    hidden.retain(|path| path.is_absolute() && path.as_os_str() != OsStr::new("/"));
     hidden
 }
 

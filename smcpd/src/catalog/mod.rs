@@ -68,6 +68,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 pub(crate) use changes::{Change, Changes};
+pub(crate) use confinement::private_places;
 pub(crate) use discovery::{CatalogHandle, Discovery, Made, RescanError, Rescans};
 pub(crate) use header_parameters::HeaderParameter;
 pub(crate) use inspect::inspect;

@@ -50,6 +50,11 @@ impl Control {
             plugins_owners: config.plugins.owners.clone(),
             state_directory: config.paths.state.display().to_string(),
             uid: rustix::process::geteuid().as_raw(),
+            private_places: catalog::private_places(&config)
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
+            sandbox_mode: config.sandbox.mode.unwrap_or_default().as_str().to_owned(),
             plugins: PluginCounts {
                 described: plugins.described,
                 pending: plugins.pending,

@@ -20,7 +20,7 @@ use crate::catalog::{CatalogHandle, Discovery, Rescans};
 use crate::config::{Config, ConfigError, Publisher, ReloadError, Reloads};
 use crate::control::{Control, ControlError, Sockets};
 use crate::events::{Event, Field, Kind};
-use crate::executor::{Executor, launch};
+use crate::executor::{Executor, confine, launch};
 use crate::letta::Fetching;
 use crate::metrics::Metrics;
 use crate::paths;
@@ -73,6 +73,9 @@ pub fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     if arguments.nth(1).is_some_and(|first| first == launch::SUBCOMMAND) {
         return launch::main(arguments);
+    }
+    if std::env::args_os().nth(1).is_some_and(|first| first == confine::SUBCOMMAND) {
+        return confine::main(std::env::args_os().skip(2));
     }
     if std::env::args_os().nth(1).is_some_and(|first| first == inspect::SUBCOMMAND) {
         return inspect::main();

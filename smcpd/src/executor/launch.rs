@@ -51,7 +51,7 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 #[expect(clippy::print_stderr, reason = "the daemon reads the reason from our stderr")]
-fn refuse(reason: &str) -> ExitCode {
+pub(super) fn refuse(reason: &str) -> ExitCode {
     eprintln!("{FAILED}{reason}");
     ExitCode::from(u8::try_from(FAILED_STATUS).expect("127 fits"))
 }

@@ -4,12 +4,13 @@
 //! program through to its end, and `pipes` what it says meanwhile; `capture` keeps what is read within a limit, `spill` the
 //! whole of it; `warm` keeps processes ready; `descendants` finds the processes of a call that moved away; `live` shows a
 //! call from outside while it runs; `groups` holds all processes of a plugin together, where the unit lets it; `orphans` reaps what outlives its call; `launch` is the step between the daemon and
-//! the program, in the child, and `sandbox` what is put on there.
+//! the program, in the child, and `sandbox` what is put on there; `confine` is that for a program which is no plugin.
 //!
 //! A program runs in a task of the executor's own. Dropping the future of [`Executor::run`] (the client went
 //! away) ends the program like a cancel; the task stays until nothing of the call is left.
 
 mod capture;
+pub(crate) mod confine;
 mod descendants;
 mod groups;
 mod lanes;
