@@ -13,7 +13,7 @@ case $1 in
   {"name": "look", "description": "Says where it is", "parameters": []},
   {"name": "leave", "description": "Tries to leave", "parameters": []}]}' ;;
 slip) setsid sh -c 'trap "" TERM; env -i sleep 987 </dev/null >/dev/null 2>&1 &' ; trap '' TERM; sleep 60 ;;
-look) cat /proc/self/cgroup ;;
+look) grep ^0:: /proc/self/cgroup ;;
 leave) echo $$ >/sys/fs/cgroup/system.slice/smcpd.service/daemon/cgroup.procs && echo left || echo held ;;
 esac
 PLUGIN
