@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::approvals::Approval;
 use crate::filter::Filter;
 use crate::keys::{KeyChanged, KeyInfo};
 use crate::pins::Pin;
@@ -77,6 +78,15 @@ pub enum Request {
     Pins {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         plugin: Option<String>,
+    },
+    /// The calls that wait for an operator.
+    Approvals,
+    /// Approves or denies one of them.
+    Decide {
+        id: String,
+        approve: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Pins a plugin as it is, where it still is what [`Pin::token`] names.
     AcceptPin {
@@ -158,6 +168,8 @@ impl Request {
             | Self::Activity
             | Self::Pins { .. }
             | Self::AcceptPin { .. }
+            | Self::Approvals
+            | Self::Decide { .. }
             | Self::Logs { .. }
             | Self::Audit { .. }
             | Self::Keys
@@ -210,6 +222,9 @@ pub enum Reply {
     Pins {
         pins: Vec<Pin>,
     },
+    Approvals {
+        approvals: Vec<Approval>,
+    },
     Log(LogRecord),
     Audit(AuditRecord),
     Keys {
@@ -254,6 +269,7 @@ impl Reply {
             | Self::Pins { .. }
             | Self::Profiles { .. }
             | Self::Why { .. }
+            | Self::Approvals { .. }
             | Self::Done
             | Self::Refused(_) => false,
         }

@@ -12,6 +12,7 @@
 //! renamed, removed, or given another meaning: that needs a new [`PROTOCOL`]. `tests/frames/1.jsonl` holds a frame of
 //! each kind as the first version wrote it; every later version still reads them.
 
+mod approvals;
 mod client;
 mod filter;
 mod frames;
@@ -23,6 +24,7 @@ mod records;
 mod state;
 mod wire;
 
+pub use approvals::Approval;
 pub use client::{Client, ClientError};
 pub use filter::Filter;
 pub use frames::{Access, CallEvent, Cause, Hello, Refusal, RefusalCode, Reply, Request};

@@ -44,6 +44,9 @@ pub struct Status {
     pub calls_waiting: usize,
     pub calls_ok: u64,
     pub calls_failed: u64,
+    /// Calls that wait for an operator.
+    #[serde(default)]
+    pub approvals_waiting: usize,
 }
 
 /// What the port speaks TLS with.
@@ -254,6 +257,9 @@ pub struct Activity {
     /// Lanes in which anything runs or waits.
     pub lanes: Vec<LaneInfo>,
     pub calls: Vec<CallInfo>,
+    /// Calls that wait for an operator.
+    #[serde(default)]
+    pub approvals: usize,
     /// Tools that were called lately, the busiest first.
     pub tools: Vec<ToolActivity>,
 }

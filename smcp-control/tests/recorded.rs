@@ -52,6 +52,8 @@ fn name_of_request(request: &Request) -> &'static str {
         Request::Activity => "activity",
         Request::Pins { .. } => "pins",
         Request::AcceptPin { .. } => "accept_pin",
+        Request::Approvals => "approvals",
+        Request::Decide { .. } => "decide",
         Request::Logs { .. } => "logs",
         Request::Audit { .. } => "audit",
         Request::Keys => "keys",
@@ -63,7 +65,7 @@ fn name_of_request(request: &Request) -> &'static str {
     }
 }
 
-const REQUESTS: usize = 25;
+const REQUESTS: usize = 27;
 
 fn name_of_reply(reply: &Reply) -> &'static str {
     match reply {
@@ -82,6 +84,7 @@ fn name_of_reply(reply: &Reply) -> &'static str {
         Reply::Calls { .. } => "calls",
         Reply::Activity(_) => "activity",
         Reply::Pins { .. } => "pins",
+        Reply::Approvals { .. } => "approvals",
         Reply::Log(_) => "log",
         Reply::Audit(_) => "audit",
         Reply::Keys { .. } => "keys",
@@ -94,7 +97,7 @@ fn name_of_reply(reply: &Reply) -> &'static str {
     }
 }
 
-const REPLIES: usize = 24;
+const REPLIES: usize = 25;
 
 #[test]
 fn every_frame_of_the_first_version_is_read_and_means_the_same() {

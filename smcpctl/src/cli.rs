@@ -72,6 +72,9 @@ pub(crate) enum Command {
         #[arg(long = "as", value_name = "KEY", add = completion::keys())]
         key: Option<String>,
     },
+    /// Decide on calls that wait for an operator
+    #[command(subcommand)]
+    Approvals(Approvals),
     /// List the sessions of clients
     Sessions,
     /// List the calls that run or wait
@@ -242,6 +245,30 @@ pub(crate) enum Config {
     },
     /// Read the configuration again
     Reload,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Approvals {
+    /// List the calls that wait: tool, caller, agent, arguments
+    List,
+    /// Show one, each argument by itself
+    Show {
+        /// Its id, as `smcpctl approvals list` shows it
+        id: String,
+    },
+    /// Have one run
+    Approve {
+        /// Its id, as `smcpctl approvals list` shows it
+        id: String,
+    },
+    /// Have one refused
+    Deny {
+        /// Its id, as `smcpctl approvals list` shows it
+        id: String,
+        /// Tell the client why
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,13 +2,13 @@
 
 use smcp_control::{Client, candidates};
 
-use crate::cli::{Cli, Command, Config, Pins, Plugin, Tools};
+use crate::cli::{Approvals, Cli, Command, Config, Pins, Plugin, Tools};
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
 use crate::table::print;
 use crate::{
-    bridge, call, changes, completion, connect, doctor, keys, pins, plugin, plugins, profiles, records,
-    sandboxed, status, tools, top,
+    approvals, bridge, call, changes, completion, connect, doctor, keys, pins, plugin, plugins, profiles,
+    records, sandboxed, status, tools, top,
 };
 
 /// Carries out one command.
@@ -75,6 +75,12 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         }
         Command::Profiles(command) => profiles::run(daemon, command).await,
         Command::Why { tool, key } => profiles::why(daemon, tool, key).await,
+        Command::Approvals(Approvals::List) => approvals::list(daemon).await,
+        Command::Approvals(Approvals::Show { id }) => approvals::show(daemon, &id).await,
+        Command::Approvals(Approvals::Approve { id }) => approvals::decide(daemon, id, true, None).await,
+        Command::Approvals(Approvals::Deny { id, reason }) => {
+            approvals::decide(daemon, id, false, reason).await
+        }
         Command::Sessions => status::sessions(daemon).await,
         Command::Calls => status::calls(daemon).await,
         Command::Cancel { call } => status::cancel(daemon, call).await,

@@ -117,6 +117,8 @@ fn deadline(request: &Request) -> Option<Duration> {
         | Request::Sessions
         | Request::Calls
         | Request::Cancel { .. }
+        | Request::Approvals
+        | Request::Decide { .. }
         | Request::Activity
         | Request::Keys
         | Request::KeyCreate { .. }

@@ -5,6 +5,7 @@
 //! whoever writes them, `keys`, `profiles`, `changes`, `records`, `doctor`, `top`, `connect`, `bridge`. They ask the `daemon`, read `arguments` and secrets (`prompt`), find the
 //! programs `beside` us, show things by `table`, and end by `exit`. `completion` helps whoever types.
 
+mod approvals;
 mod arguments;
 mod beside;
 mod bridge;

@@ -43,6 +43,9 @@ pub(crate) async fn status(daemon: &mut Daemon) -> Result<Exit, Failure> {
             ),
         ),
     ];
+    let waiting = status.approvals_waiting;
+    let wanted = (waiting > 0).then(|| row("approvals", format!("{waiting} waiting")));
+    let rows: Vec<Vec<String>> = rows.into_iter().chain(wanted).collect();
     print_rows(&["WHAT", "VALUE"], &rows)?;
     Ok(Exit::Ok)
 }

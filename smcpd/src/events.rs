@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     CallNotStarted,
     CallLost,
     CallRefused,
+    ApprovalWanted,
+    ApprovalEnded,
     SessionOpened,
     SessionClosed,
     KeyMissing,
@@ -109,6 +111,16 @@ const CALL: &[Field] = &[
     Field::Trace,
     Field::Arguments,
 ];
+const APPROVAL: &[Field] = &[
+    Field::Tool,
+    Field::Plugin,
+    Field::Outcome,
+    Field::Call,
+    Field::Caller,
+    Field::Agent,
+    Field::Session,
+    Field::Reason,
+];
 const SESSION: &[Field] = &[Field::Session, Field::Transport, Field::Caller];
 const REFUSED: &[Field] = &[Field::Reason, Field::Peer, Field::Dropped];
 
@@ -127,7 +139,7 @@ use Priority::{Debug as Quiet, Error, Info, Notice, Warning};
 
 /// Every kind, in the order of [`Kind`].
 #[rustfmt::skip]
-pub(crate) static ENTRIES: [Entry; 36] = [
+pub(crate) static ENTRIES: [Entry; 38] = [
     entry(Kind::Starting, "starting", "d4fec5f0a0e045f299925ca2587a9176", Info, "starting", &[Field::Version]),
     entry(Kind::Ready, "ready", "54839fd6b37946f48db2f5229304dceb", Info, "ready", &[Field::Version, Field::Address, Field::DurationUs]),
     entry(Kind::Stopping, "stopping", "a72f80b42bc742ebb74bcc2656b5144e", Info, "stopping", &[]),
@@ -149,6 +161,8 @@ pub(crate) static ENTRIES: [Entry; 36] = [
     entry(Kind::CallNotStarted, "call-not-started", "2fcc481082934d8fb71e6264ac9adcf7", Warning, "call finished", CALL),
     entry(Kind::CallLost, "call-lost", "1b13b33f7c524fdda12427e94d8e0e95", Error, "call finished", CALL),
     entry(Kind::CallRefused, "call-refused", "909c06b73d654adb9c28e861d56663c3", Info, "call refused", CALL),
+    entry(Kind::ApprovalWanted, "approval-wanted", "bb95988a58ba4a15bc22d8f9ed6f3f18", Notice, "a call waits for an operator", APPROVAL),
+    entry(Kind::ApprovalEnded, "approval-ended", "92370a2cd678428cb5c9e3cdb4f686ab", Notice, "a call was confirmed, or not", APPROVAL),
     entry(Kind::SessionOpened, "session-opened", "8aed8a43cca740ae86179a73b822d189", Info, "a session opened", SESSION),
     entry(Kind::SessionClosed, "session-closed", "b8722c257acc488db77e277494b8e5cc", Info, "a session closed", SESSION),
     entry(Kind::KeyMissing, "key-missing", "f6c06215ab6845abb861941691cd22ae", Notice, "a request without a key was refused", REFUSED),

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test may block its own thread")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod approvals;
 mod completion;
 mod connect;
 mod keys;

@@ -54,6 +54,8 @@ fn every_request_is_made_by_some_command() {
         "status",
         "health",
         "pins accept p",
+        "approvals list",
+        "approvals approve 1f2a-1",
         "doctor",
         "rescan",
         "reload",

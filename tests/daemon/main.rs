@@ -8,6 +8,7 @@ mod arguments;
 mod calls;
 mod chaos;
 mod client;
+mod confirming;
 mod dialogue;
 mod discovery;
 mod doors;

@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 
 from claims import Claims
@@ -398,6 +399,25 @@ def check_a_plugins_process_is_answered_on_neither_socket(place):
             # A kernel that holds sockets lets it not even connect.
             expect(said == DENIED or "may not use the daemon's sockets" in said["did"][1], said)
         expect(daemon.ctl("status").returncode == 0, "the operator")
+
+
+@claim("A call that may destroy something")
+def check_a_call_waits_for_an_operator_and_is_not_the_clients_to_approve(place):
+    with served(place, config='[confirm]\ndestructive = "operator"\ntimeout = 20\n') as daemon:
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "probe.say", "arguments": {"text": "hi"}}}
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(daemon.request("POST", "/messages/", call)[2]))
+        asking.start()
+        deadline = time.monotonic() + 15
+        while not (waiting := json.loads(daemon.ctl("approvals", "list", "--json").stdout)["approvals"]):
+            expect(time.monotonic() < deadline, "no call waits")
+            time.sleep(0.05)
+        own = daemon.ctl("--socket", os.path.join(daemon.runtime, "smcp", "call.sock"), "approvals", "approve", waiting[0]["id"])
+        expect(own.returncode == NOT_PERMITTED, own.stderr)
+        expect(not answers, answers)
+        daemon.ctl("approvals", "approve", waiting[0]["id"])
+        asking.join()
+        expect('"hi' in answers[0] or "hi\\n" in answers[0], answers)
 
 
 @claim("A description that changes after it was approved")

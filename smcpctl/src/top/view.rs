@@ -80,10 +80,15 @@ impl View {
     }
 
     fn headline(&self) -> Line<'_> {
-        let Activity { uptime_seconds, sessions, calls_ok, calls_failed, calls, .. } = &self.activity;
+        let Activity { uptime_seconds, sessions, calls_ok, calls_failed, calls, approvals, .. } =
+            &self.activity;
         let waiting = calls.iter().filter(|call| call.waiting).count();
+        let wanted = match approvals {
+            0 => String::new(),
+            count => format!("   {count} to approve"),
+        };
         Line::from(format!(
-            "smcpd up {}   {sessions} sessions   {} running, {waiting} waiting   {calls_ok} ok, {calls_failed} failed",
+            "smcpd up {}   {sessions} sessions   {} running, {waiting} waiting   {calls_ok} ok, {calls_failed} failed{wanted}",
             duration(*uptime_seconds),
             calls.len() - waiting,
         ))
@@ -157,6 +162,7 @@ mod tests {
             milliseconds: 1_234,
         };
         Activity {
+            approvals: 0,
             uptime_seconds: 61,
             sessions: 2,
             calls_ok: 9,

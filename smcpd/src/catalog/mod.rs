@@ -74,7 +74,6 @@ pub(crate) use header_parameters::HeaderParameter;
 pub(crate) use inspect::inspect;
 pub(crate) use model::TaskSupport;
 pub(crate) use model::offers::Answer;
-#[cfg(test)]
 pub(crate) use needed::Asked as Question;
 pub(crate) use needed::{Needed, needed_by};
 pub(crate) use offers::{List, Offered, Origin};

@@ -186,6 +186,14 @@ impl TaskSupport {
 }
 
 impl Command {
+    /// Returns whether it may destroy something: MCP takes it for granted where nothing else is said.
+    pub(crate) fn may_destroy(&self) -> bool {
+        let says = |hint: &str, value: bool| {
+            self.annotations.as_ref().is_some_and(|all| all[hint] == Value::Bool(value))
+        };
+        !says("readOnlyHint", true) && !says("destructiveHint", false)
+    }
+
     /// Returns whether calls of it may overlap with each other.
     pub(crate) fn is_read_only(&self) -> bool {
         self.annotations.as_ref().is_some_and(|all| all["readOnlyHint"] == Value::Bool(true))

@@ -271,6 +271,20 @@ pub(crate) struct CallContext<'a> {
 }
 
 impl Plugin {
+    /// Checks the arguments of a call that is not to be run yet.
+    pub(crate) fn check_arguments(
+        &self,
+        command: usize,
+        given: &Map<String, Value>,
+    ) -> Result<(), ArgumentError> {
+        let command = &self.description.commands[command];
+        let values = arguments::check(command, given)?;
+        match command.stdin {
+            true => Ok(()),
+            false => argv::build(command, &values).map(|_| ()),
+        }
+    }
+
     /// Checks the arguments and returns how the executor should run the call.
     pub(crate) fn prepare(
         &self,

@@ -14,7 +14,7 @@ use super::file::Seconds;
 use super::layers::{Layers, Origin};
 use super::{
     Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools, Warm,
-    letta, oauth, profiles, sandbox, state_key, tls,
+    confirm, letta, oauth, profiles, sandbox, state_key, tls,
 };
 use crate::auth::{self, Keys, Policy, Scope};
 use crate::paths::Paths;
@@ -59,6 +59,7 @@ pub(super) fn check(
         },
         sandbox: sandbox::check(&key, "sandbox", &file.sandbox)?,
         pins: file.pins.policy,
+        confirm: confirm::check(&key, &file.confirm)?,
         secrets: sandbox::secrets(&key, environment),
         execution: execution(&key)?,
         keys,
@@ -118,7 +119,7 @@ impl Key<'_> {
             .ok_or_else(|| self.refuse(key, format!("is {value}: it must be between {least} and {most}")))
     }
 
-    fn count(&self, key: &str, value: i64) -> Result<NonZeroUsize, ConfigError> {
+    pub(super) fn count(&self, key: &str, value: i64) -> Result<NonZeroUsize, ConfigError> {
         let value = self.whole(key, value, 1)?;
         Ok(NonZeroUsize::new(value).expect("`whole` refuses less than 1"))
     }
@@ -322,6 +323,7 @@ fn plugin(key: &Key<'_>) -> Result<BTreeMap<String, Plugin>, ConfigError> {
             preload: given.preload.clone(),
             sandbox: sandbox::check(key, &at("sandbox"), &given.sandbox.0)?,
             pins: given.pins,
+            confirm: given.confirm.as_ref().map(confirm::OfPlugin::checked),
         };
         Ok((name.clone(), plugin))
     });

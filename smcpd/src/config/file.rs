@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Environment, LogFormat, PinPolicy, Separator, Serialize as Serialization, WarmMode, oauth, profiles,
-    sandbox, tls,
+    Environment, LogFormat, PinPolicy, Separator, Serialize as Serialization, WarmMode, confirm, oauth,
+    profiles, sandbox, tls,
 };
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -20,6 +20,7 @@ pub(super) struct File {
     pub(super) warm: Warm,
     pub(super) sandbox: sandbox::Given,
     pub(super) pins: Pins,
+    pub(super) confirm: confirm::Given,
     pub(super) execution: Execution,
     pub(super) auth: Auth,
     pub(super) tls: tls::Given,
@@ -270,6 +271,7 @@ pub(super) struct Plugin {
     pub(super) preload: Vec<String>,
     pub(super) sandbox: sandbox::OfPlugin,
     pub(super) pins: Option<PinPolicy>,
+    pub(super) confirm: Option<confirm::OfPlugin>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

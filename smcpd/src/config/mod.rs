@@ -3,10 +3,11 @@
 //!
 //! A [`Config`] that exists is valid. `file` mirrors the file, `layers` lays the sources over one another and
 //! remembers where each value came from, `check` turns the result into checked types, `credentials`
-//! reads what the service manager hands over, `letta`, `oauth`, `profiles`, `sandbox` and `tls` have the sections of these names, `state_key` the keys
+//! reads what the service manager hands over, `confirm`, `letta`, `oauth`, `profiles`, `sandbox` and `tls` have the sections of these names, `state_key` the keys
 //! that daemons share, `current` swaps the whole while the daemon runs.
 
 mod check;
+mod confirm;
 mod credentials;
 mod current;
 mod file;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use check::is_module;
+pub(crate) use confirm::{Confirm, ConfirmMode, ConfirmOfPlugin};
 #[cfg(test)]
 pub(crate) use current::for_tests;
 pub(crate) use current::{
@@ -59,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) sandbox: Sandbox,
     /// What becomes of plugins that are not what was approved.
     pub(crate) pins: PinPolicy,
+    /// Which calls somebody has to confirm.
+    pub(crate) confirm: Confirm,
     /// Files and directories with keys, outside of `paths`.
     pub(crate) secrets: Vec<PathBuf>,
     pub(crate) execution: Execution,
@@ -307,6 +311,7 @@ pub(crate) struct Plugin {
     pub(crate) sandbox: Sandbox,
     /// In place of that of all.
     pub(crate) pins: Option<PinPolicy>,
+    pub(crate) confirm: Option<ConfirmOfPlugin>,
 }
 
 /// What becomes of a plugin that is not what was approved.

@@ -322,6 +322,7 @@ fn keys_of_the_mirror() -> Vec<String> {
         preload: vec!["os".to_owned()],
         sandbox: sandbox::OfPlugin(sandbox::Given::full()),
         pins: Some(crate::config::PinPolicy::Warn),
+        confirm: Some(confirm::OfPlugin::Destructive(Default::default())),
     };
     let mut file = super::super::file::File { sandbox: sandbox::Given::full(), ..Default::default() };
     // What is not set by default would not be written either.

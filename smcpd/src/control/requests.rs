@@ -66,6 +66,7 @@ impl Control {
             calls_waiting: count("waiting"),
             calls_ok: number("ok"),
             calls_failed: number("failed"),
+            approvals_waiting: self.service.approvals().count(),
         })
     }
 
@@ -199,6 +200,7 @@ impl Control {
             calls_failed: calls.failed,
             lanes: self.service.lanes().iter().map(shown::lane).collect(),
             calls: self.running(),
+            approvals: self.service.approvals().count(),
             tools: metrics.tools(std::time::Instant::now()).iter().map(shown::figures).collect(),
         })
     }

@@ -260,6 +260,8 @@ async fn answer(
         Request::KeyRotate { name, overlap_seconds } => {
             control.change_key(operator, KeyChange::Rotate { name, overlap: overlap_seconds }).await
         }
+        Request::Approvals => control.approvals(),
+        Request::Decide { id, approve, reason } => control.decide(operator, &id, approve, reason),
         Request::Pins { plugin } => control.pins(plugin).await,
         Request::AcceptPin { plugin, token } => control.accept_pin(operator, &plugin, &token).await,
         Request::Profiles => control.profiles(),

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::asking::{self, AskError, Input};
+use super::confirming::Confirmed;
 use super::jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, Request, RpcError};
 use super::long_calls::{self, LongCall};
 use super::runs::Heard;
@@ -117,10 +118,24 @@ impl Service {
             true => Input::read(params.responses, params.state.as_deref(), &self.seal, &binding)?,
             false => None,
         };
+        let (input, is_confirmed) = match self.confirm(peer, asked, input, None, cancel).await {
+            Confirmed::Free(input) => (input, false),
+            Confirmed::Yes(input) => (input, true),
+            Confirmed::Ask(needed) => {
+                return Ok(asking::required(&needed, &self.seal, &binding).to_string().into());
+            }
+            Confirmed::No(output) => return self.answered(peer, output, &binding),
+        };
+        let answered = |mut output: ToolOutput| {
+            if is_confirmed {
+                self.keep_confirmed(&mut output);
+            }
+            self.answered(peer, output, &binding)
+        };
         if long_calls::is_long(&tool, peer)? {
             return match self.long_call(peer, asked, Arc::clone(&tool), input).await? {
                 LongCall::Goes(task) => Ok(long_calls::created(&task)),
-                LongCall::Ended(output) => self.answered(peer, output, &binding),
+                LongCall::Ended(output) => answered(output),
             };
         }
         let output = match self.carry_out(peer, asked, input, None, cancel).await {
@@ -130,7 +145,7 @@ impl Service {
             Err(CallError::Arguments(message)) => ToolOutput::failed(ErrorCode::InvalidArguments, message),
             Ok(output) => output,
         };
-        self.answered(peer, output, &binding)
+        answered(output)
     }
 
     /// The result of a call, or what it needs of a stateless client.
@@ -171,7 +186,17 @@ impl Service {
         events: Option<mpsc::Sender<Event>>,
         cancel: &CancellationToken,
     ) -> Result<ToolOutput, CallError> {
-        self.carry_out(peer, asked, None, events, cancel).await
+        match self.confirm(peer, asked, None, events.as_ref(), cancel).await {
+            Confirmed::Free(input) | Confirmed::Yes(input) => {
+                self.carry_out(peer, asked, input, events, cancel).await
+            }
+            Confirmed::No(output) => Ok(output),
+            Confirmed::Ask(_) => {
+                let message =
+                    format!("`{}` has to be confirmed by a user whom nobody can ask here", asked.tool.id());
+                Ok(ToolOutput::failed(ErrorCode::NotPermitted, message))
+            }
+        }
     }
 
     /// Runs one call, whoever asked, as often as its command needs answers of a client with a session; a stateless

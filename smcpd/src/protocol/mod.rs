@@ -4,12 +4,14 @@
 //! here knows HTTP; nothing here runs a program.
 
 mod answering;
+mod approvals;
 mod asking;
 mod backlog;
 mod calls;
 mod changes;
 mod client;
 mod completion;
+mod confirming;
 mod dispatch;
 pub(crate) mod jsonrpc;
 pub(crate) mod lines;
@@ -52,9 +54,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use answering::{Answering, Reader};
+pub(crate) use approvals::{Approvals, Decision, Waiting};
 pub(crate) use calls::{Asked, CallError, Event, Repeated};
 use changes::{Change, News};
 pub(crate) use client::Client;
+use confirming::Tickets;
 pub(crate) use dispatch::Done;
 use jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, RpcError, UNSUPPORTED_VERSION};
 use outputs::Outputs;
@@ -145,6 +149,9 @@ pub(crate) struct Service {
     ready: CancellationToken,
     calls: std::sync::atomic::AtomicU64,
     running: Running,
+    /// Calls that wait for an operator.
+    approvals: Arc<Approvals>,
+    tickets: Tickets,
     said: Said,
     seal: Seal,
     outputs: Outputs,
@@ -184,6 +191,8 @@ impl Service {
             ready: CancellationToken::new(),
             calls: 0.into(),
             running: Running::default(),
+            approvals: Arc::default(),
+            tickets: Tickets::default(),
             said: Said::default(),
             long: Tasks::default(),
             wanted: Arc::default(),
