@@ -38,7 +38,7 @@ fn a_bad_configuration_is_refused_with_file_line_and_status_2() {
     }
     for (argument, expected) in [
         ("--allow-external", "refusing to listen on 0.0.0.0 without an API key"),
-        ("--require-auth", "a key is required (--require-auth) and none is set"),
+        ("--require-auth", "a key is required (--require-auth) and there is none"),
         ("--nonsense", "unexpected argument '--nonsense'"),
         ("--config=/nonexistent.toml", "cannot read `/nonexistent.toml`: No such file"),
     ] {
