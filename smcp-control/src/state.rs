@@ -18,6 +18,9 @@ pub struct Status {
     /// The port's certificate; absent: it speaks plain HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+    /// Where containers reach it beside that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<ContainerAddress>,
     pub plugins_directory: String,
     /// Plugins may be linked from below these alone; empty: from anywhere.
     #[serde(default)]
@@ -58,6 +61,14 @@ pub struct Tls {
     pub not_after: String,
     /// Whether clients show one too: `none`, `optional` or `required`.
     pub client_certificates: String,
+}
+
+/// An address on a container bridge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerAddress {
+    pub address: String,
+    /// The bridge's name on the host.
+    pub bridge: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

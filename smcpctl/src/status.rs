@@ -27,7 +27,12 @@ pub(crate) async fn status(daemon: &mut Daemon) -> Result<Exit, Failure> {
     let PluginCounts { described, pending, failed } = status.plugins;
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let up = duration(status.uptime_seconds);
-    let rows = [
+    let containers: Vec<_> = status
+        .containers
+        .iter()
+        .map(|one| row("containers", format!("{} ({})", one.address, one.bridge)))
+        .collect();
+    let mut rows = vec![
         row("status", format!("{}, up {up}, pid {}, uid {}", status.status, status.pid, status.uid)),
         row("version", status.version),
         row("address", address(status.address, status.tls.as_ref())),
@@ -43,9 +48,10 @@ pub(crate) async fn status(daemon: &mut Daemon) -> Result<Exit, Failure> {
             ),
         ),
     ];
+    // Beside the address of the host itself.
+    rows.splice(3..3, containers);
     let waiting = status.approvals_waiting;
-    let wanted = (waiting > 0).then(|| row("approvals", format!("{waiting} waiting")));
-    let rows: Vec<Vec<String>> = rows.into_iter().chain(wanted).collect();
+    rows.extend((waiting > 0).then(|| row("approvals", format!("{waiting} waiting"))));
     print_rows(&["WHAT", "VALUE"], &rows)?;
     Ok(Exit::Ok)
 }

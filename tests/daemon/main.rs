@@ -9,6 +9,7 @@ mod calls;
 mod chaos;
 mod client;
 mod confirming;
+mod containers;
 mod dialogue;
 mod discovery;
 mod doors;

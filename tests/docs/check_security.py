@@ -82,10 +82,22 @@ def check_the_unit_has_what_the_page_says_of_it(place):
 # --- Who may connect ------------------------------------------------------------------------------------------------
 
 
-@claim("Loopback alone")
+@claim("Loopback")
 def check_without_configuration_it_is_loopback_and_no_key(place):
     with served(place) as daemon:
         expect(daemon.address.startswith("127.0.0.1:") and status(daemon) == 200, daemon.address)
+
+
+@claim("Container bridges")
+def check_the_filter_lets_containers_in_and_no_address_is_opened_but_by_name(place):
+    # That a bridge is found, and who is let in over it, takes root: `containers` of tests/daemon makes one.
+    allowed = re.findall(r"^IPAddressAllow=(.+)$", unit_of(place, "smcpd.service"), re.MULTILINE)
+    with open(os.path.join(place.root, "docs/configuration.md")) as file:
+        page = file.read()
+    networks = [network for line in allowed for network in line.split() if network != "localhost"]
+    expect(networks and all(network in page for network in networks), networks)
+    code = refused(place, config='[http]\nlisten = ["containers"]\n')
+    expect(code.status == 2, code)
 
 
 @claim("Beyond loopback")

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::credentials::{self, Credentials};
-use super::file::Seconds;
+use super::file::{Listen, Seconds};
 use super::layers::{Layers, Origin};
 use super::{
     Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools, Warm,
@@ -67,6 +67,7 @@ pub(super) fn check(
         key_attempts: u32::try_from(key.whole("auth.wrong_keys", file.auth.wrong_keys, 1)?)
             .unwrap_or(u32::MAX),
         auth_disabled: file.auth.disabled && !file.auth.required,
+        allow_containers: file.auth.allow_containers && !file.auth.required,
         state_keys,
         oauth,
         tls,
@@ -172,10 +173,22 @@ fn http(key: &Key<'_>, has_any: bool, is_guarded: bool) -> Result<Http, ConfigEr
              set MCP_API_KEY (or `auth.key_files`, or `smcpctl keys create`), or listen on 127.0.0.1"
         )));
     }
+    if !http.listen.contains(&Listen::Loopback) {
+        let message =
+            "has no \"loopback\": it is always listened on, unless `http.host` names another address";
+        return Err(key.refuse("http.listen", message));
+    }
+    if let Some(name) = http.bridges.iter().find(|name| !is_interface(name)) {
+        return Err(key.refuse("http.bridges", format!("has `{name}`, which is no interface's name")));
+    }
+    // Who names an address means that one alone.
+    let is_named = http.allow_external || key.layers.origin("http.host") != Origin::Default;
     let body_limit = key.whole("http.body_limit", http.body_limit, 1024)?;
     Ok(Http {
         host,
         port,
+        containers: !is_named && http.listen.contains(&Listen::Containers),
+        bridges: http.bridges.clone(),
         hosts: http.hosts.clone(),
         origins: http.origins.clone(),
         header_limit: key.between("http.header_limit", http.header_limit, 1024..=64 << 10)?,
@@ -192,6 +205,13 @@ fn http(key: &Key<'_>, has_any: bool, is_guarded: bool) -> Result<Http, ConfigEr
         loopback_rate: rate(key, "http.loopback_rate", http.loopback_rate)?,
         manifest: file.sse.manifest,
     })
+}
+
+/// As the kernel has it: short, and no path.
+fn is_interface(name: &str) -> bool {
+    (1..16).contains(&name.len())
+        && !name.starts_with('.')
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':'))
 }
 
 /// Beyond a million a second there is nothing to count.

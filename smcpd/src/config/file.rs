@@ -40,6 +40,8 @@ pub(super) struct Http {
     pub(super) host: String,
     pub(super) port: i64,
     pub(super) allow_external: bool,
+    pub(super) listen: Vec<Listen>,
+    pub(super) bridges: Vec<String>,
     pub(super) hosts: Vec<String>,
     pub(super) origins: Vec<String>,
     /// Bytes.
@@ -58,12 +60,22 @@ pub(super) struct Http {
     pub(super) loopback_rate: i64,
 }
 
+/// Where is listened without an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Listen {
+    Loopback,
+    Containers,
+}
+
 impl Default for Http {
     fn default() -> Self {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 8000,
             allow_external: false,
+            listen: vec![Listen::Loopback, Listen::Containers],
+            bridges: Vec::new(),
             hosts: Vec::new(),
             origins: Vec::new(),
             header_limit: 32 << 10,
@@ -183,6 +195,7 @@ pub(super) struct Auth {
     /// Files with one key a line.
     pub(super) key_files: Vec<PathBuf>,
     pub(super) allow_loopback: bool,
+    pub(super) allow_containers: bool,
     pub(super) disabled: bool,
     pub(super) required: bool,
     /// Of one peer, within a minute.
@@ -196,6 +209,7 @@ impl Default for Auth {
         Self {
             key_files: Vec::new(),
             allow_loopback: false,
+            allow_containers: false,
             disabled: false,
             required: false,
             wrong_keys: 10,

@@ -72,6 +72,8 @@ pub(crate) struct Config {
     pub(crate) key_attempts: u32,
     /// `auth.disabled`: no key and no guard on the address; the daemon warns of it at each start.
     pub(crate) auth_disabled: bool,
+    /// Whoever comes over a container bridge needs no key.
+    pub(crate) allow_containers: bool,
     pub(crate) state_keys: StateKeys,
     /// `None` where no token is taken.
     pub(crate) oauth: Option<Arc<OAuth>>,
@@ -93,6 +95,10 @@ pub(crate) struct Config {
 pub(crate) struct Http {
     pub(crate) host: IpAddr,
     pub(crate) port: u16,
+    /// Listen on the host's container bridges too.
+    pub(crate) containers: bool,
+    /// Further bridges of containers, by name.
+    pub(crate) bridges: Vec<String>,
     /// Further accepted `Host` values.
     pub(crate) hosts: Vec<String>,
     /// Accepted `Origin` values beyond those of the accepted hosts.

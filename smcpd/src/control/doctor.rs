@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -63,6 +63,7 @@ pub(super) fn examine(control: &Control) -> Vec<Finding> {
             "mend them; they are read again when they change",
         )
     }));
+    found.extend(of_containers(&config, &control.reached.borrow()));
     found.extend(of_letta(&config, control.service.letta(), &catalog));
     found.extend(of_sandbox(&catalog, &missing()));
     let directory = &config.plugins.directory;
@@ -394,6 +395,31 @@ fn of_names(names: &[String], hosts: &[String]) -> Option<Finding> {
     ))
 }
 
+/// Those of the host's bridges that containers come over.
+fn of_containers(config: &Config, reached: &[(SocketAddr, String)]) -> Option<Finding> {
+    let subject = reached.iter().map(|(address, bridge)| format!("{address} ({bridge})"));
+    let subject = subject.collect::<Vec<_>>().join(", ");
+    match () {
+        // Who listens to everybody without a key hears of that elsewhere.
+        () if reached.is_empty() || config.auth_disabled => None,
+        () if config.allow_containers => Some(finding(
+            "containers-open",
+            Severity::Warning,
+            subject,
+            "every container there may call every tool without a key",
+            "set a key, and `auth.allow_containers = false`",
+        )),
+        () if config.keys.is_open() => Some(finding(
+            "containers-refused",
+            Severity::Note,
+            subject,
+            "containers reach the daemon there, and are refused: no key is set",
+            "set a key, or `auth.allow_containers = true`; or `http.listen = [\"loopback\"]`",
+        )),
+        () => None,
+    }
+}
+
 fn of_descriptors(limit: Option<u64>) -> Option<Finding> {
     let limit = limit.filter(|limit| *limit < DESCRIPTORS)?;
     Some(finding(
@@ -463,6 +489,20 @@ fn of_risks(risks: &[Risk]) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn containers_are_told_of_where_they_need_no_key_or_have_none() {
+        let reached = [(SocketAddr::from(([172, 17, 0, 1], 8000)), "docker0".to_owned())];
+        let mut config = crate::config::for_tests(&[]).unwrap();
+        let code = |config: &Config, reached: &[_]| of_containers(config, reached).map(|found| found.code);
+        assert_eq!(code(&config, &[]), None);
+        assert_eq!(code(&config, &reached).unwrap(), "containers-refused");
+        assert_eq!(of_containers(&config, &reached).unwrap().subject, "172.17.0.1:8000 (docker0)");
+        config.allow_containers = true;
+        assert_eq!(code(&config, &reached).unwrap(), "containers-open");
+        config.auth_disabled = true;
+        assert_eq!(code(&config, &reached), None);
+    }
 
     #[test]
     fn rights_are_judged_by_who_may_change_what_runs() {

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use interprocess::local_socket::tokio::Stream;
 use tokio::io::{BufReader, ReadHalf, WriteHalf};
+use tokio::sync::watch;
 
 pub(crate) use socket::{ControlError, Sockets};
 
@@ -49,6 +50,8 @@ pub(crate) struct Control {
     pub(crate) address: Option<SocketAddr>,
     pub(crate) tls: Tls,
     pub(crate) oauth: OAuth,
+    /// Where containers reach it, and over which bridge.
+    pub(crate) reached: watch::Receiver<Vec<(SocketAddr, String)>>,
 }
 
 /// Whoever is at the other end of a connection.

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 use smcp_control::{
-    Activity, CallInfo, Cause, PluginCounts, PluginState, Refusal, RefusalCode, Reloaded, Reply, Status,
+    Activity, CallInfo, Cause, ContainerAddress, PluginCounts, PluginState, Refusal, RefusalCode, Reloaded,
+    Reply, Status,
 };
 
 use super::{Control, Operator, doctor, shown};
@@ -45,6 +46,15 @@ impl Control {
             uptime_seconds: uptime(&health.body),
             address: self.address.map(|address| address.to_string()),
             tls: self.tls.get().filter(|_| self.address.is_some()).map(|loaded| shown::tls(&loaded)),
+            containers: self
+                .reached
+                .borrow()
+                .iter()
+                .map(|(address, bridge)| ContainerAddress {
+                    address: address.to_string(),
+                    bridge: bridge.clone(),
+                })
+                .collect(),
             plugins_directory: config.plugins.directory.display().to_string(),
             plugins_roots: config.plugins.roots.iter().map(|root| root.display().to_string()).collect(),
             plugins_owners: config.plugins.owners.clone(),

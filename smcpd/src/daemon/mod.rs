@@ -212,6 +212,7 @@ async fn daemon(
     tasks.spawn(Arc::clone(&service).watch());
     let address = listener.as_ref().map(transport::Listener::address);
     let audit = Arc::new(Audit::default());
+    let (reaches, reached) = tokio::sync::watch::channel(transport::Reached::new());
     if let Some(sockets) = sockets {
         let control = Control {
             service: Arc::clone(&service),
@@ -223,6 +224,7 @@ async fn daemon(
             address,
             tls: tls.clone(),
             oauth: oauth.clone(),
+            reached: reached.clone(),
         };
         let (control_pulse, control_heart) = pulse("control");
         let (call_pulse, call_heart) = pulse("call");
@@ -240,11 +242,16 @@ async fn daemon(
                 visits,
                 audit,
             );
+            let front = Arc::new(front);
+            if listener.address().ip().is_loopback() {
+                let (front, port) = (Arc::clone(&front), listener.address().port());
+                tasks.spawn(transport::serve_containers(front, port, reaches, shutdown.clone()));
+            }
             let shutdown = shutdown.clone();
             let (http_pulse, heart) = pulse("http");
             pulses.push(http_pulse);
             tasks.spawn(async move {
-                listener.serve(Arc::new(front), heart, shutdown).await;
+                listener.serve(front, heart, shutdown).await;
                 Ok(())
             })
         }

@@ -107,6 +107,8 @@ pub(crate) enum Reason {
     TokenWrong,
     TokenScope,
     TokenKeys,
+    Container,
+    Peer,
     TooManySessions,
     SlowReader,
     QueueFull,
@@ -150,7 +152,7 @@ pub(crate) struct GroupMoment {
 }
 
 impl Reason {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 25] = [
         Self::HeaderTooLarge,
         Self::HeaderTimeout,
         Self::BodyTooLarge,
@@ -170,6 +172,8 @@ impl Reason {
         Self::TokenWrong,
         Self::TokenScope,
         Self::TokenKeys,
+        Self::Container,
+        Self::Peer,
         Self::TooManySessions,
         Self::SlowReader,
         Self::QueueFull,
@@ -197,6 +201,8 @@ impl Reason {
             Self::TokenWrong => "token_wrong",
             Self::TokenScope => "token_scope",
             Self::TokenKeys => "token_keys",
+            Self::Container => "container",
+            Self::Peer => "peer",
             Self::TooManySessions => "too_many_sessions",
             Self::SlowReader => "slow_reader",
             Self::QueueFull => "queue_full",

@@ -2,16 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::containers::FromContainer;
 use super::visits::Visits;
 use super::{Ends, HEALTH, PROFILE, WELL_KNOWN, reply};
-use crate::auth::{self, Attempt, Attempts, AuthError, Grant, ProfileError};
+use crate::auth::{self, Attempt, Attempts, AuthError, Caller, Grant, ProfileError};
 use crate::config::{self, Config};
 use crate::events::{Event, Field, Kind};
 use crate::metrics::Reason;
@@ -46,6 +47,8 @@ pub(super) enum Refused {
     /// The same for the first time in a while: somebody should know.
     Guessing(AuthError),
     Profile(ProfileError),
+    /// It comes from a container, and whoever does not show who it is gets in from the host alone.
+    Container,
 }
 
 impl Refused {
@@ -58,6 +61,7 @@ impl Refused {
             Self::Token(TokenError::Scope) => Reason::TokenScope,
             Self::Token(_) => Reason::TokenWrong,
             Self::Key(AuthError::Missing) => Reason::KeyMissing,
+            Self::Container => Reason::Container,
             Self::Key(AuthError::Wrong | AuthError::Ended) => Reason::KeyWrong,
             Self::Key(AuthError::Expired) => Reason::KeyExpired,
             Self::Key(AuthError::TooMany { .. }) | Self::Guessing(_) => Reason::KeyAttempts,
@@ -73,6 +77,7 @@ impl Refused {
                 AuthError::Wrong | AuthError::Ended | AuthError::Expired | AuthError::TooMany { .. },
             )
             | Self::Guessing(_) => (Kind::KeyWrong, 0),
+            Self::Container => (Kind::KeyMissing, 3),
             Self::Key(AuthError::Missing) => (Kind::KeyMissing, 1),
             Self::Token(TokenError::NoKeys | TokenError::Scope) => (Kind::RequestRefused, 2),
             Self::Token(_) => (Kind::KeyWrong, 0),
@@ -86,12 +91,14 @@ impl Refused {
 /// Tells the log of refusals, a few a second of each kind: whoever is refused decides how many there are.
 #[derive(Debug)]
 pub(super) struct Refusals {
-    throttles: [Throttle; 3],
+    throttles: [Throttle; 4],
 }
 
 impl Default for Refusals {
     fn default() -> Self {
-        Self { throttles: [(); 3].map(|()| Throttle::new(TOLD)) }
+        let few = || Throttle::new(TOLD);
+        // Said once: what is to be done about it is the operator's, and stays the same.
+        Self { throttles: [few(), few(), few(), Throttle::every(Duration::MAX, 1)] }
     }
 }
 
@@ -99,11 +106,24 @@ impl Refusals {
     pub(super) fn tell(&self, refused: &Refused, peer: Option<SocketAddr>, now: Instant) {
         let (kind, place) = refused.kind();
         let Some(dropped) = self.throttles[place].pass(now) else { return };
-        Event::of(kind)
+        let event = Event::of(kind)
             .text(Field::Reason, refused.reason().as_str())
             .maybe(Field::Peer, peer.map(|peer| peer.to_string()))
-            .dropped(dropped)
-            .write();
+            .dropped(dropped);
+        match refused {
+            Refused::Container => event.write_as(
+                "a container's request was refused, and every further one is: set a key for it, or let containers in \
+                 without one (`auth.allow_containers = true`)",
+            ),
+            Refused::Host(_)
+            | Refused::Origin(_)
+            | Refused::KeyInUrl
+            | Refused::Key(_)
+            | Refused::Caller
+            | Refused::Guessing(_)
+            | Refused::Token(_)
+            | Refused::Profile(_) => event.write(),
+        }
     }
 }
 
@@ -135,6 +155,16 @@ impl IntoResponse for Refused {
                 let message = "a key in a URL is written down wherever the request comes by: send it as \
                                `Authorization: Bearer KEY` or `X-API-Key: KEY`, and take this one for known to others";
                 reply::json(StatusCode::BAD_REQUEST, &json!({"error": "key_in_url", "message": message}))
+            }
+            Self::Container => {
+                let message = "a request from a container needs a key, and this daemon has none for it: set one \
+                               (MCP_API_KEY or `auth.key_files`) and send `Authorization: Bearer KEY`, or let \
+                               containers in without one (`auth.allow_containers = true`)";
+                let response = reply::json(
+                    StatusCode::UNAUTHORIZED,
+                    &json!({"error": "unauthorized", "message": message}),
+                );
+                reply::with_header(response, header::WWW_AUTHENTICATE, "Bearer realm=\"smcp\"")
             }
             Self::Key(error) | Self::Guessing(error) => unauthorized(error),
             Self::Profile(error @ ProfileError::NotAllowed) => {
@@ -231,6 +261,13 @@ impl Gate {
             Some(Err(TokenError::Malformed)) => true,
             Some(judged) => return judged.map_err(Refused::Token),
         };
+        let is_of_container = request.extensions().get::<FromContainer>().is_some();
+        let admitted = match admitted {
+            Err(AuthError::Missing) if is_of_container && self.config.allow_containers => {
+                Ok(self.config.keys.anonymous())
+            }
+            admitted => admitted,
+        };
         match (admitted, peer) {
             (Err(AuthError::Wrong | AuthError::TooMany { .. }), Some(peer)) => {
                 Err(match self.attempts.note(peer, most, Instant::now()) {
@@ -240,7 +277,14 @@ impl Gate {
                     Attempt::FirstTooMany { wait } => Refused::Guessing(AuthError::TooMany { wait }),
                 })
             }
-            (admitted, _) => self.chosen(self.visits.admit(&self.config, request, admitted)?, request),
+            (admitted, _) => {
+                let grant = self.visits.admit(&self.config, request, admitted)?;
+                let is_open = self.config.allow_containers || self.config.auth_disabled;
+                if is_of_container && !is_open && *grant.caller() == Caller::Anonymous {
+                    return Err(Refused::Container);
+                }
+                self.chosen(grant, request)
+            }
         }
     }
 
@@ -422,6 +466,37 @@ mod tests {
             }
         }
         assert!(routes.len() > 5);
+    }
+
+    #[test]
+    fn a_container_needs_a_key_unless_the_operator_says_otherwise() {
+        let from_container = |header: Option<&str>| {
+            let headers: Vec<_> =
+                [("host", "localhost")].into_iter().chain(header.map(|key| ("x-api-key", key))).collect();
+            let mut request = request("/mcp", &headers);
+            request.extensions_mut().insert(FromContainer);
+            request
+        };
+        let of = |keys: &[&str], allowed: bool, disabled: bool| {
+            let mut config = for_tests(&[]).unwrap();
+            config.keys = Keys::new(
+                keys.iter().map(|key| (*key).to_owned()),
+                Created::default(),
+                Policy { allow_loopback: true, ..Policy::default() },
+                Scope::Everything,
+            );
+            (config.allow_containers, config.auth_disabled) = (allowed, disabled);
+            let (visits, attempts) = (Arc::new(Visits::nobody()), Arc::default());
+            let gate = Gate::new(Arc::new(config), SocketAddr::from(([127, 0, 0, 1], 1)), visits, attempts);
+            [None, Some("k"), Some("wrong")]
+                .map(|key| gate.admit(&from_container(key)).map(|grant| *grant.caller() == Caller::Anonymous))
+        };
+        let wrong = || Err(Refused::Key(AuthError::Wrong));
+        assert_eq!(of(&[], false, false), [(); 3].map(|()| Err(Refused::Container)));
+        assert_eq!(of(&[], true, false), [Ok(true), Ok(true), Ok(true)]);
+        assert_eq!(of(&[], false, true), [Ok(true), Ok(true), Ok(true)]);
+        assert_eq!(of(&["k"], false, false), [Err(Refused::Key(AuthError::Missing)), Ok(false), wrong()]);
+        assert_eq!(of(&["k"], true, false), [Ok(true), Ok(false), wrong()]);
     }
 
     #[test]

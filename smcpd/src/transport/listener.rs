@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use super::connections::Place;
+use super::containers::FromContainer;
 use super::tls::Accepted;
 use super::{Ends, Front};
 use crate::config::{self, Config};
@@ -72,7 +73,7 @@ impl Listener {
     /// the daemon drains, idle connections are closed and the routes refuse new work in words.
     pub(crate) async fn serve(self, front: Arc<Front>, mut heart: Heart, shutdown: Shutdown) {
         let connections = TaskTracker::new();
-        let failures = Throttle::every(TOLD, 1);
+        let mut retry = Retry::default();
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
@@ -80,30 +81,8 @@ impl Listener {
                 () = shutdown.closed() => break,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    let config = front.doors.current.get();
-                    let counted = &front.doors.connections;
-                    match counted.enter(peer.ip(), &config.http) {
-                        Ok(place) => {
-                            let (front, shutdown) = (Arc::clone(&front), shutdown.clone());
-                            connections.spawn(connection(stream, peer, front, config, shutdown, place));
-                        }
-                        Err(over) => {
-                            let who = || Who { peer: Some(peer.to_string()), ..Who::default() };
-                            front.doors.service.exceeded().note(over.limit, who);
-                            if let Some(telling) = counted.refuse(stream, &over) {
-                                connections.spawn(telling);
-                            }
-                        }
-                    }
-                }
-                Err(error) => {
-                    // Out of descriptors, most likely: give running requests time to return some.
-                    if let Some(dropped) = failures.pass(Instant::now()) {
-                        tracing::warn!(%error, dropped, "cannot accept a connection");
-                    }
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+                Ok((stream, peer)) => enter(stream, peer, None, &front, &connections, &shutdown),
+                Err(error) => retry.after(&error).await,
             }
         }
         drop(self.listener);
@@ -117,9 +96,61 @@ impl Listener {
     }
 }
 
+/// Waits after a connection could not be accepted, and tells of it now and then.
+#[derive(Debug)]
+pub(super) struct Retry {
+    told: Throttle,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { told: Throttle::every(TOLD, 1) }
+    }
+}
+
+impl Retry {
+    pub(super) async fn after(&mut self, error: &io::Error) {
+        // Out of descriptors, most likely: give running requests time to return some.
+        if let Some(dropped) = self.told.pass(Instant::now()) {
+            tracing::warn!(%error, dropped, "cannot accept a connection");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Serves a connection in a task of its own, unless there are too many.
+pub(super) fn enter(
+    stream: TcpStream,
+    peer: SocketAddr,
+    mark: Option<FromContainer>,
+    front: &Arc<Front>,
+    connections: &TaskTracker,
+    shutdown: &Shutdown,
+) {
+    let config = front.doors.current.get();
+    let counted = &front.doors.connections;
+    match counted.enter(peer.ip(), &config.http) {
+        Ok(place) => {
+            let (front, shutdown) = (Arc::clone(front), shutdown.clone());
+            connections.spawn(connection(stream, peer, mark, front, config, shutdown, place));
+        }
+        Err(over) => {
+            let who = || Who { peer: Some(peer.to_string()), ..Who::default() };
+            front.doors.service.exceeded().note(over.limit, who);
+            // In the clear: to who speaks TLS it would be no word.
+            if front.doors.visits.tls().is_none()
+                && let Some(telling) = counted.refuse(stream, &over)
+            {
+                connections.spawn(telling);
+            }
+        }
+    }
+}
+
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
+    mark: Option<FromContainer>,
     front: Arc<Front>,
     config: Arc<Config>,
     shutdown: Shutdown,
@@ -143,10 +174,10 @@ async fn connection(
     };
     match accepted {
         Some(Accepted::Plain(stream)) => {
-            speak(stream, ends, None, front, http.header_timeout, shutdown).await;
+            speak(stream, ends, None, mark, front, http.header_timeout, shutdown).await;
         }
         Some(Accepted::Secured(stream, client)) => {
-            speak(*stream, ends, client, front, http.header_timeout, shutdown).await;
+            speak(*stream, ends, client, mark, front, http.header_timeout, shutdown).await;
         }
         None => {}
     }
@@ -157,6 +188,7 @@ async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     ends: Ends,
     client: Option<Arc<Client>>,
+    mark: Option<FromContainer>,
     front: Arc<Front>,
     header_timeout: Duration,
     shutdown: Shutdown,
@@ -170,6 +202,9 @@ async fn speak(
         request.extensions_mut().insert(ends);
         if let Some(client) = &client {
             request.extensions_mut().insert(Arc::clone(client));
+        }
+        if let Some(mark) = mark {
+            request.extensions_mut().insert(mark);
         }
         let answer = front.answer(request);
         async { Ok::<_, Infallible>(answer.await) }

@@ -1,13 +1,14 @@
 //! The doors that agents come through: HTTP (Streamable HTTP, HTTP+SSE, direct mode, health) and stdio.
 //!
-//! `listener` accepts connections and knows hyper, `tls` has them speak TLS, `connections` counts them; `gate` decides who
-//! passes and `visits` who does without a key, `rates` how often, `limits` says what was too much, `body` reads; the rest are
-//! the routes. A route reads a frame, says who sent it, and hands it to the protocol.
+//! `listener` accepts connections and knows hyper, `containers` listens on bridges, `tls` has them speak TLS, `connections`
+//! counts them; `gate` decides who passes and `visits` who does without a key, `rates` how often, `limits` says what was too
+//! much, `body` reads; the rest are the routes. A route reads a frame, says who sent it, and hands it to the protocol.
 
 mod alone;
 mod answer;
 mod body;
 mod connections;
+mod containers;
 mod events;
 mod gate;
 mod headers;
@@ -37,6 +38,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tower::ServiceExt;
 
+pub(crate) use containers::{Reached, serve as serve_containers};
 pub(crate) use listener::{Listener, ServeError};
 pub(crate) use stdio::serve as serve_stdio;
 
@@ -216,7 +218,8 @@ impl Front {
                     | Refused::Host(_)
                     | Refused::Origin(_)
                     | Refused::Profile(_)
-                    | Refused::Caller => None,
+                    | Refused::Caller
+                    | Refused::Container => None,
                 };
                 let peer = request.extensions().get::<Ends>().map(|ends| ends.peer);
                 self.doors.refusals.tell(&refused, peer, Instant::now());

@@ -118,5 +118,5 @@ else
 fi
 # cgroups.conf has a check of its own.
 is "each drop-in was tried" "$(cd $drop_ins && echo *.conf)" \
-    "cgroups.conf devops.conf docker.conf home.conf jit.conf limits.conf network.conf proc.conf rawnet.conf sandbox.conf write.conf"
+    "cgroups.conf containers.conf devops.conf docker.conf home.conf jit.conf limits.conf network.conf proc.conf rawnet.conf sandbox.conf write.conf"
 finish
