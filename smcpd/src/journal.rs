@@ -14,6 +14,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use crate::events::{self, Priority};
+use crate::logging::Net;
 
 /// Where journald listens.
 pub(crate) const SOCKET: &str = "/run/systemd/journal/socket";
@@ -31,15 +32,16 @@ pub(crate) struct Journal {
     socket: UnixDatagram,
     /// Records that could not be handed over; the next one says so.
     lost: AtomicU64,
+    net: Net,
 }
 
 impl Journal {
     /// Connects to the journal at `path`; fails where nobody listens there.
-    pub(crate) fn connect(path: &Path) -> std::io::Result<Self> {
+    pub(crate) fn connect(path: &Path, net: Net) -> std::io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.connect(path)?;
         socket.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { socket, lost: AtomicU64::new(0) })
+        Ok(Self { socket, lost: AtomicU64::new(0), net })
     }
 
     fn send(&self, mut record: Vec<u8>) {
@@ -57,6 +59,12 @@ impl<S: tracing::Subscriber> Layer<S> for Journal {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut values = Values::default();
         event.record(&mut values);
+        for text in [&mut values.message, &mut values.tail]
+            .into_iter()
+            .chain(values.fields.iter_mut().map(|(_, value)| value))
+        {
+            *text = self.net.text(text).into_owned();
+        }
         let metadata = event.metadata();
         let entry = match metadata.target() == events::TARGET {
             true => values.kind.as_deref().and_then(events::named),
@@ -185,7 +193,7 @@ mod tests {
         let path = directory.path().join("socket");
         let listener = UnixDatagram::bind(&path).unwrap();
         listener.set_nonblocking(true).unwrap();
-        let journal = Journal::connect(&path).unwrap();
+        let journal = Journal::connect(&path, Net::default()).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(journal), write);
         let mut buffer = vec![0; 1 << 20];
         let mut records = Vec::new();
@@ -267,9 +275,9 @@ mod tests {
     fn a_journal_that_is_gone_loses_records_and_the_next_one_says_how_many() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
-        assert!(Journal::connect(&path).is_err());
+        assert!(Journal::connect(&path, Net::default()).is_err());
         let listener = UnixDatagram::bind(&path).unwrap();
-        let journal = Journal::connect(&path).unwrap();
+        let journal = Journal::connect(&path, Net::default()).unwrap();
         drop(listener);
         journal.send(vec![]);
         journal.send(vec![]);

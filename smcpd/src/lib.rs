@@ -11,7 +11,7 @@
 //! | 3 | `protocol` |
 //! | 2 | `catalog` |
 //! | 1 | `executor` |
-//! | 0 | `activation`, `audit`, `auth`, `config`, `events`, `journal`, `letta`, `limits`, `logging`, `metrics`, `notify`, `oauth`, `paths`, `pulse`, `recent`, `shutdown`, `throttle`, `tls` |
+//! | 0 | `activation`, `audit`, `auth`, `config`, `events`, `journal`, `letta`, `limits`, `logging`, `metrics`, `notify`, `oauth`, `paths`, `pulse`, `recent`, `redact`, `shutdown`, `throttle`, `tls` |
 //!
 //! A test reads the sources and holds that order.
 
@@ -38,6 +38,7 @@ mod paths;
 mod protocol;
 mod pulse;
 mod recent;
+mod redact;
 mod shutdown;
 mod throttle;
 mod tls;

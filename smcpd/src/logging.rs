@@ -1,9 +1,10 @@
 //! Where log lines go: the journal when it is our parent, else stderr; a rotated file where one is set; and the
 //! latest stay in memory, for whoever asks over the control socket.
 
-use std::io::IsTerminal;
+use std::borrow::Cow;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Layered, SubscriberExt};
@@ -13,6 +14,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 use crate::config::{Log, LogFormat};
 use crate::journal::{self, Journal};
 use crate::recent::{self, Recent};
+use crate::redact::Redactor;
 
 /// Records that stay in memory.
 const KEEP: usize = 500;
@@ -27,6 +29,32 @@ pub(crate) struct Guard {
     _file: Option<tracing_appender::non_blocking::WorkerGuard>,
     filter: reload::Handle<EnvFilter, Layered<Layers, Registry>>,
     recent: Arc<Recent<Record>>,
+    net: Net,
+}
+
+/// Takes the values of secrets out of each record, whoever wrote it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Net(Arc<RwLock<Arc<Redactor>>>);
+
+impl Net {
+    pub(crate) fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let redactor = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        redactor.text(text)
+    }
+}
+
+/// Writes a record, which comes whole, behind the net.
+struct Behind<W>(Net, W);
+
+impl<W: Write> Write for Behind<W> {
+    fn write(&mut self, record: &[u8]) -> std::io::Result<usize> {
+        self.1.write_all(self.0.text(&String::from_utf8_lossy(record)).as_bytes())?;
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.1.flush()
+    }
 }
 
 /// One record of the log.
@@ -50,6 +78,11 @@ impl Guard {
         Arc::clone(&self.recent)
     }
 
+    /// Takes these values out of every record from now on.
+    pub(crate) fn take_out(&self, redactor: Arc<Redactor>) {
+        *self.net.0.write().unwrap_or_else(PoisonError::into_inner) = redactor;
+    }
+
     /// Logs at this level from now on; it was checked with the rest of the configuration.
     pub(crate) fn set_level(&self, level: &str) {
         let set = EnvFilter::try_new(level).map(|filter| self.filter.reload(filter));
@@ -60,7 +93,7 @@ impl Guard {
 }
 
 /// Keeps each record in memory.
-struct Memory(Arc<Recent<Record>>);
+struct Memory(Arc<Recent<Record>>, Net);
 
 impl Layer<Registry> for Memory {
     fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, Registry>) {
@@ -73,6 +106,12 @@ impl Layer<Registry> for Memory {
         };
         let mut record = Record { time: recent::now(), level, ..Record::default() };
         event.record(&mut record);
+        record.message = self.1.text(&record.message).into_owned();
+        for value in record.fields.values_mut() {
+            if let serde_json::Value::String(text) = value {
+                *text = self.1.text(text).into_owned();
+            }
+        }
         self.0.push(record);
     }
 }
@@ -131,11 +170,16 @@ pub(crate) enum LogError {
 /// Starts logging; call it once.
 pub(crate) fn start(log: &Log) -> Result<Guard, LogError> {
     let mut layers = Layers::new();
-    let journald = || Journal::connect(Path::new(journal::SOCKET));
+    let net = Net::default();
+    let journald = || Journal::connect(Path::new(journal::SOCKET), net.clone());
     let journal = match log.format {
         LogFormat::Auto if stderr_is_the_journal() => journald().ok(),
         LogFormat::Journald => Some(journald().map_err(LogError::Journal)?),
         LogFormat::Auto | LogFormat::Pretty | LogFormat::Json => None,
+    };
+    let behind = {
+        let net = net.clone();
+        move || Behind(net.clone(), std::io::stderr())
     };
     match (journal, log.format) {
         (Some(layer), _) => layers.push(layer.boxed()),
@@ -145,7 +189,7 @@ pub(crate) fn start(log: &Log) -> Result<Guard, LogError> {
                     .json()
                     .flatten_event(true)
                     .with_current_span(false)
-                    .with_writer(std::io::stderr)
+                    .with_writer(behind)
                     .boxed(),
             );
         }
@@ -155,15 +199,15 @@ pub(crate) fn start(log: &Log) -> Result<Guard, LogError> {
                 tracing_subscriber::fmt::layer()
                     .with_ansi(colour)
                     .with_target(false)
-                    .with_writer(std::io::stderr)
+                    .with_writer(behind)
                     .boxed(),
             );
         }
     }
     let recent = Arc::new(Recent::new(KEEP));
-    layers.push(Memory(Arc::clone(&recent)).boxed());
+    layers.push(Memory(Arc::clone(&recent), net.clone()).boxed());
     let (level, filter) = reload::Layer::new(EnvFilter::try_new(&log.level)?);
-    let mut guard = Guard { _file: None, filter, recent };
+    let mut guard = Guard { _file: None, filter, recent, net: net.clone() };
     if let Some(path) = &log.file {
         let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
         else {
@@ -178,7 +222,10 @@ pub(crate) fn start(log: &Log) -> Result<Guard, LogError> {
             .build(directory)?;
         let (writer, file) = tracing_appender::non_blocking(appender);
         guard._file = Some(file);
-        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(writer);
+        let layer = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_target(false)
+            .with_writer(move || Behind(net.clone(), writer.clone()));
         layers.push(layer.boxed());
     }
     tracing_subscriber::registry().with(layers).with(level).init();

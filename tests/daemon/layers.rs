@@ -5,7 +5,7 @@ use std::path::Path;
 
 use smcp_test_support::root;
 
-const RANKS: [(&str, u32); 26] = [
+const RANKS: [(&str, u32); 27] = [
     ("daemon", 5),
     ("bench", 5),
     ("transport", 4),
@@ -23,6 +23,7 @@ const RANKS: [(&str, u32); 26] = [
     ("notify", 0),
     ("pulse", 0),
     ("recent", 0),
+    ("redact", 0),
     ("events", 0),
     ("journal", 0),
     ("letta", 0),

@@ -33,6 +33,7 @@ mod resuming;
 mod sandbox;
 mod schema;
 mod schema_said;
+mod secrets;
 mod service;
 mod shared_key;
 mod sse;

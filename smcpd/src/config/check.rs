@@ -14,7 +14,7 @@ use super::file::{Listen, Seconds};
 use super::layers::{Layers, Origin};
 use super::{
     Config, ConfigError, Control, Execution, Http, Log, Plugin, Plugins, Sessions, SocketRights, Tools, Warm,
-    confirm, letta, oauth, profiles, sandbox, state_key, tls,
+    confirm, letta, oauth, profiles, sandbox, secrets, state_key, tls,
 };
 use crate::auth::{self, Keys, Policy, Scope};
 use crate::paths::Paths;
@@ -31,6 +31,7 @@ pub(super) fn check(
     let file = &layers.file;
     let credentials = credentials::read(environment("CREDENTIALS_DIRECTORY"))?;
     let mut plugin = plugin(&key)?;
+    secrets::check(&key, environment, &mut plugin)?;
     let mut effective = effective(&layers, &paths);
     let tls = tls::check(&key, &credentials, &mut effective)?;
     let oauth = oauth::check(&key)?.map(Arc::new);
@@ -39,7 +40,13 @@ pub(super) fn check(
     let keys = keys(&key, environment, &credentials, has_other_proofs, &paths, profiles.usual())?;
     let letta = letta::check(&key, environment, &credentials, &mut effective)?;
     let state_keys = state_key::check(&key, &credentials, &mut effective)?;
+    let handed_over: Vec<(String, String)> = credentials
+        .plugins
+        .iter()
+        .map(|granted| (granted.plugin.clone(), granted.variable.clone()))
+        .collect();
     hand_over(credentials, &mut plugin, &mut effective);
+    let redactor = Arc::new(secrets::redactor(&key, &handed_over, &plugin, letta.as_ref()));
     Ok(Config {
         http: http(&key, keys.count() > 0 || has_other_proofs, !keys.is_open())?,
         sessions: Sessions {
@@ -61,6 +68,7 @@ pub(super) fn check(
         pins: file.pins.policy,
         confirm: confirm::check(&key, &file.confirm)?,
         secrets: sandbox::secrets(&key, environment),
+        redactor,
         execution: execution(&key)?,
         keys,
         profiles: Arc::new(profiles),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Environment, LogFormat, PinPolicy, Separator, Serialize as Serialization, WarmMode, confirm, oauth,
-    profiles, sandbox, tls,
+    profiles, sandbox, secrets, tls,
 };
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -280,6 +280,7 @@ pub(super) struct Plugin {
     pub(super) dir: Option<PathBuf>,
     pub(super) python: Option<PathBuf>,
     pub(super) env: BTreeMap<String, String>,
+    pub(super) secrets: BTreeMap<String, secrets::Given>,
     pub(super) warm: Option<WarmMode>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) preload: Vec<String>,

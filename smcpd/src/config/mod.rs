@@ -3,7 +3,7 @@
 //!
 //! A [`Config`] that exists is valid. `file` mirrors the file, `layers` lays the sources over one another and
 //! remembers where each value came from, `check` turns the result into checked types, `credentials`
-//! reads what the service manager hands over, `confirm`, `letta`, `oauth`, `profiles`, `sandbox` and `tls` have the sections of these names, `state_key` the keys
+//! reads what the service manager hands over, `confirm`, `letta`, `oauth`, `profiles`, `sandbox`, `secrets` and `tls` have the sections of these names, `state_key` the keys
 //! that daemons share, `current` swaps the whole while the daemon runs.
 
 mod check;
@@ -16,6 +16,7 @@ mod letta;
 mod oauth;
 mod profiles;
 mod sandbox;
+mod secrets;
 mod state_key;
 mod tls;
 
@@ -44,6 +45,7 @@ pub(crate) use tls::{Tls, TlsClients};
 
 use crate::auth::{Keys, Profiles};
 use crate::paths::{Mode, Paths};
+use crate::redact::Redactor;
 
 /// Key, value and origin, in the order of the keys.
 type Effective = Vec<(String, String, Origin)>;
@@ -65,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) confirm: Confirm,
     /// Files and directories with keys, outside of `paths`.
     pub(crate) secrets: Vec<PathBuf>,
+    /// Finds values that nobody is to see.
+    pub(crate) redactor: Arc<Redactor>,
     pub(crate) execution: Execution,
     pub(crate) keys: Keys,
     pub(crate) profiles: Arc<Profiles>,

@@ -268,6 +268,12 @@ pub(super) fn secrets(key: &Key<'_>, environment: &dyn Fn(&str) -> Option<OsStri
         .chain(&file.auth.state_key_file)
         .chain(&file.letta.key_file)
         .chain(&file.tls.key)
+        .chain(
+            file.plugin
+                .values()
+                .flat_map(|plugin| plugin.secrets.values())
+                .filter_map(|secret| secret.file.as_ref()),
+        )
         .cloned()
         .chain(given)
         .collect()

@@ -318,6 +318,7 @@ fn keys_of_the_mirror() -> Vec<String> {
         dir: Some("/".into()),
         python: Some("/".into()),
         env: [("A".to_owned(), "b".to_owned())].into(),
+        secrets: [("A".to_owned(), secrets::Given::default())].into(),
         warm: Some(crate::config::WarmMode::Spare),
         preload: vec!["os".to_owned()],
         sandbox: sandbox::OfPlugin(sandbox::Given::full()),

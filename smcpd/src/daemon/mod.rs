@@ -158,6 +158,8 @@ async fn daemon(
     let shutdown = Shutdown::default();
     let (executor_pulse, heart) = pulse("executor");
     let executor = Executor::start(reload::limits(&config), heart).map_err(start("executor"))?;
+    executor.take_out(Arc::clone(&config.redactor));
+    log.take_out(Arc::clone(&config.redactor));
     let mut pulses = vec![executor_pulse];
     let door_is_ours = inherited.http.is_none();
     // Bound before anything is described: a client that comes early waits instead of being refused.

@@ -1,5 +1,7 @@
 //! Keeps what a program says within a limit: the head and the tail of it, and how much there was.
 
+use crate::redact::{Cut, Redactor};
+
 /// What was kept of one pipe.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Captured {
@@ -46,6 +48,21 @@ impl Captured {
     /// Bytes that came and were not kept; 0 where all of them were.
     pub(crate) fn cut(&self) -> u64 {
         self.total - (self.head.len() + self.tail.len()) as u64
+    }
+
+    /// Returns what was kept without the values of secrets, and without the parts of them beside what was cut.
+    pub(crate) fn without(self, redactor: &Redactor) -> Self {
+        let cut = self.cut();
+        let tail = Vec::from(self.tail);
+        let (head, tail) = match cut {
+            0 => (redactor.bytes([self.head, tail].concat(), Cut::default()), Vec::new()),
+            _ => (
+                redactor.bytes(self.head, Cut { before: false, after: true }),
+                redactor.bytes(tail, Cut { before: true, after: false }),
+            ),
+        };
+        let total = cut + (head.len() + tail.len()) as u64;
+        Self { head, tail: tail.into(), limit: self.limit, total }
     }
 
     /// Returns what was kept as text: what is no UTF-8 replaced, what was cut said in one line.

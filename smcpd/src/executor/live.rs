@@ -1,11 +1,12 @@
 //! What others see of a call while it runs: that its turn came, and what it says on stderr.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 
 use super::warm::Start;
+use crate::redact::Redactor;
 
 /// A longer line is handed on in pieces.
 const LINE: usize = 8 << 10;
@@ -28,6 +29,7 @@ pub(crate) struct Live {
     started: OnceLock<Instant>,
     how: OnceLock<Start>,
     watcher: Option<mpsc::Sender<Sign>>,
+    redactor: OnceLock<Arc<Redactor>>,
 }
 
 impl Live {
@@ -67,6 +69,11 @@ impl Live {
         self.sign(Sign::Waiting(ahead));
     }
 
+    /// Lines are handed on without these values.
+    pub(super) fn take_out(&self, redactor: Arc<Redactor>) {
+        let _once = self.redactor.set(redactor);
+    }
+
     pub(super) fn is_watched(&self) -> bool {
         self.watcher.is_some()
     }
@@ -98,7 +105,9 @@ impl<'a> Lines<'a> {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.rest.extend_from_slice(piece);
             while self.rest.len() > LINE {
-                let later = self.rest.split_off(LINE);
+                let redactor = self.live.redactor.get();
+                let place = redactor.map_or(LINE, |redactor| redactor.place_to_cut(&self.rest[..LINE]));
+                let later = self.rest.split_off(if place == 0 { LINE } else { place });
                 self.hand_on();
                 self.rest = later;
             }
@@ -117,7 +126,12 @@ impl<'a> Lines<'a> {
 
     fn hand_on(&mut self) {
         let line = String::from_utf8_lossy(&self.rest);
-        self.live.sign(Sign::Line(line.trim_end_matches(['\n', '\r']).to_owned()));
+        let line = line.trim_end_matches(['\n', '\r']);
+        let line = match self.live.redactor.get() {
+            Some(redactor) => redactor.text(line).into_owned(),
+            None => line.to_owned(),
+        };
+        self.live.sign(Sign::Line(line));
         self.rest.clear();
     }
 }
@@ -146,6 +160,23 @@ mod tests {
         let long = lines(&[&[b'x'; LINE + 2], b"y\n"]);
         assert_eq!((long[0].len(), long[1].as_str(), long.len()), (LINE, "xxy", 2));
         assert_eq!(lines(&[&b"a\n".repeat(WAITING + 9)]).len(), WAITING, "a slow watcher costs nothing");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_has_a_secret_wherever_it_was_cut(before in LINE - 20..LINE + 20, chunk in 1_usize..64) {
+            let said = format!("{}s3cret-value{}s3cret-value\n", "x".repeat(before), "y".repeat(9));
+            let (live, mut signs) = Live::watched();
+            live.take_out(Arc::new(Redactor::new(["s3cret-value"])));
+            let mut lines = Lines::of(&live);
+            said.as_bytes().chunks(chunk).for_each(|chunk| lines.push(chunk));
+            lines.finish();
+            let mut found = String::new();
+            while let Ok(Sign::Line(line)) = signs.try_recv() {
+                found.push_str(&line);
+            }
+            proptest::prop_assert!(!found.contains("s3cret") && !found.contains("value"), "{found}");
+        }
     }
 
     #[test]

@@ -46,6 +46,7 @@ use warm::Workers;
 pub(crate) use warm::{CALL_VARIABLES, Start, Warm, WarmLimits, WarmState};
 
 use crate::pulse::Heart;
+use crate::redact::Redactor;
 
 /// One program to run. Its environment may hold secrets, and is not shown.
 #[derive(Clone)]
@@ -144,6 +145,7 @@ pub(crate) struct Executor {
     tasks: TaskTracker,
     ending: CancellationToken,
     grace: Arc<Mutex<Duration>>,
+    redactor: Arc<Mutex<Arc<Redactor>>>,
 }
 
 /// How often one who waits, and is watched, looks how many come before.
@@ -164,6 +166,7 @@ impl Executor {
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
             grace: Arc::new(Mutex::new(limits.grace)),
+            redactor: Arc::default(),
         };
         let ended = executor.ending.clone();
         let tasks = executor.tasks.clone();
@@ -218,7 +221,10 @@ impl Executor {
         if self.ending.is_cancelled() {
             return Err(RunError::Stopping);
         }
-        self.run_now(invocation, Arc::default(), cancel, None).await
+        let outcome = self.run_now(invocation, Arc::default(), cancel, None).await?;
+        // What it offers is read out of this, and what is wrong with it is logged.
+        let stdout = outcome.stdout.without(&self.redactor());
+        Ok(Outcome { stdout, ..outcome })
     }
 
     async fn run_now(
@@ -234,6 +240,8 @@ impl Executor {
         let (program, warm) = (invocation.program.clone(), invocation.warm.clone());
         let (spawner, workers) = (Arc::clone(&self.spawner), Arc::clone(&self.workers));
         let (ending, grace) = (self.ending.clone(), self.grace());
+        let redactor = self.redactor();
+        live.take_out(Arc::clone(&redactor));
         let (sender, receiver) = oneshot::channel();
         self.tasks.spawn(async move {
             let outcome = process::run(&spawner, &workers, invocation, &live, &cancel, &ending, grace).await;
@@ -245,7 +253,8 @@ impl Executor {
             }
         });
         match receiver.await {
-            Ok(result) => result.map_err(|source| RunError::Spawn { program, source }),
+            Ok(Ok(outcome)) => Ok(Outcome { stderr: outcome.stderr.without(&redactor), ..outcome }),
+            Ok(Err(source)) => Err(RunError::Spawn { program, source }),
             Err(_) => Err(RunError::Lost),
         }
     }
@@ -255,6 +264,15 @@ impl Executor {
         self.lanes.set_limits(limits.max_concurrent, limits.queue);
         *self.grace.lock().unwrap_or_else(PoisonError::into_inner) = limits.grace;
         self.workers.set_limits(limits.warm);
+    }
+
+    /// Takes these values out of what programs say on stderr from now on.
+    pub(crate) fn take_out(&self, redactor: Arc<Redactor>) {
+        *self.redactor.lock().unwrap_or_else(PoisonError::into_inner) = redactor;
+    }
+
+    fn redactor(&self) -> Arc<Redactor> {
+        Arc::clone(&self.redactor.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Lets warm workers go that are old, and makes those again that are wanted.
