@@ -64,6 +64,20 @@ def check_every_claim_of_the_page_has_one_check_and_the_reverse(place):
     CLAIMS.compare(place)
 
 
+def check_each_test_that_stands_against_something_is_there(place):
+    table = page_of(place).split("## What has happened elsewhere")[1].split("\n## ")[0]
+    found = 0
+    for named in re.findall(r"`(\w+/\w+\.rs)`: ((?:`\w+`(?:, )?)+)", table):
+        root = {"daemon": "tests", "transport": "smcpd/src"}[named[0].split("/")[0]]
+        with open(os.path.join(place.root, root, named[0])) as file:
+            text = file.read()
+        for test in re.findall(r"`(\w+)`", named[1]):
+            expect(f"fn {test}(" in text, f"{named[0]} has no test {test}")
+            found += 1
+    rows = [row for row in table.splitlines() if row.startswith("| ")][1:]
+    expect(found >= len(rows), f"{len(rows)} rows and {found} tests")
+
+
 def check_the_unit_has_what_the_page_says_of_it(place):
     unit = unit_of(place, "smcpd.service")
     rows = re.findall(r"^\| (`.+?) \|", page_of(place), re.MULTILINE)
