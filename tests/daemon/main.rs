@@ -16,6 +16,7 @@ mod doors;
 mod errors;
 mod groups;
 mod hijacking;
+mod hostile_clients;
 mod hostile_plugins;
 mod keys;
 mod layers;
