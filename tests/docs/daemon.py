@@ -97,8 +97,20 @@ class Daemon:
             if notice.get("READY") == "1":
                 self.address = notice["X_SMCP_ADDRESS"]
                 self.url = f"http://{self.address}"
+                self.settle()
                 return
         raise Refused(self.process.poll(), self.said())
+
+    def settle(self):
+        """Waits until no plugin is still being described: on a busy machine some are after READY."""
+        deadline = time.monotonic() + START
+        while time.monotonic() < deadline:
+            try:
+                if not json.loads(self.request("GET", "/health", timeout=5)[2])["plugins"]["pending"]:
+                    return
+            except (OSError, http.client.HTTPException, ValueError, KeyError):
+                return  # a check may make it answer us in no such way
+            time.sleep(0.05)
 
     def notice(self):
         """Returns the next thing said to the service manager, or nothing."""
