@@ -56,7 +56,7 @@ fn one_message_is_never_read_as_two() {
             "an endless chunk extension",
             head("Transfer-Encoding: chunked\r\n") + "1;" + &"x".repeat(1 << 20) + "\r\n{\r\n0\r\n\r\n",
         ),
-        ("two hosts", format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")),
+        ("two hosts", "GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n".to_owned()),
         ("no host", "GET /metrics HTTP/1.1\r\n\r\n".to_owned()),
         (
             "another host in the target",
@@ -93,9 +93,7 @@ fn half_closed_and_half_sent_requests_leave_nothing_behind() {
     let daemon = smcpd().config("[http]\nheader_timeout = 0.5\nbody_timeout = 0.5\n").start();
     assert!(is_served(&daemon));
     let before = descriptors(daemon.pid());
-    let part = format!(
-        "POST /messages/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{{"
-    );
+    let part = "POST /messages/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{";
     let mut open = Vec::new();
     for number in 0..200 {
         let mut stream = TcpStream::connect(daemon.address()).unwrap();
