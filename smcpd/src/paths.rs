@@ -4,9 +4,15 @@
 //! fixed places of the package. User mode, root included, follows the XDG base directories.
 
 use std::ffi::OsString;
+use std::fs::Metadata;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+
+/// Returns whether every user of this host may read or change what is to be a secret.
+pub(crate) fn is_open(secret: &Metadata) -> bool {
+    secret.mode() & 0o007 != 0
+}
 
 /// Whether the daemon serves the host or one user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use smcp_test_support::root;
 
-const RANKS: [(&str, u32); 27] = [
+const RANKS: [(&str, u32); 30] = [
     ("daemon", 5),
     ("bench", 5),
     ("transport", 4),
@@ -18,7 +18,10 @@ const RANKS: [(&str, u32); 27] = [
     ("audit", 0),
     ("metrics", 0),
     ("config", 0),
+    ("hexadecimal", 0),
+    ("outbound", 0),
     ("paths", 0),
+    ("stamp", 0),
     ("logging", 0),
     ("notify", 0),
     ("pulse", 0),

@@ -88,8 +88,8 @@ fn make_room(peers: &mut HashMap<IpAddr, Window>, now: Instant) {
     }
 }
 
-/// One subscriber has a whole /64 of addresses.
-fn network(peer: IpAddr) -> IpAddr {
+/// The part of an address that a host cannot choose: one subscriber of IPv6 has a whole /64.
+pub(crate) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         address @ IpAddr::V4(_) => address,

@@ -1,5 +1,6 @@
 //! The keys that operators made: what is kept of each, and how a change changes them.
 
+use crate::hexadecimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -46,25 +47,17 @@ pub(super) struct Hex(pub(super) [u8; 32]);
 
 impl Serialize for Hex {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex(&self.0))
+        serializer.serialize_str(&hexadecimal::write(&self.0))
     }
 }
 
 impl<'de> Deserialize<'de> for Hex {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let byte = |at: usize| text.get(2 * at..2 * at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
-        let bytes: Option<Vec<u8>> = (0..32).map(byte).collect();
-        bytes
-            .filter(|_| text.len() == 64)
-            .and_then(|bytes| bytes.try_into().ok())
+        hexadecimal::read(&text)
             .map(Self)
             .ok_or_else(|| serde::de::Error::custom("a digest has 64 hexadecimal digits"))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Every key that was made and not revoked.
@@ -157,7 +150,7 @@ impl NewSecret {
     pub(crate) fn make() -> Self {
         let mut random = [0u8; 32];
         getrandom::fill(&mut random).expect("the operating system gives randomness");
-        Self(format!("{PREFIX}{}", hex(&random)))
+        Self(format!("{PREFIX}{}", hexadecimal::write(&random)))
     }
 
     fn digest(&self) -> Hex {
@@ -283,7 +276,7 @@ mod tests {
         assert_eq!(keys.keys[0].previous, None);
         assert_eq!(keys.change(&rotate(9), 1_090, &secret("d")), Err(KeyError::Expired));
         let text = serde_json::to_string(&keys).unwrap();
-        assert!(!text.contains(&made.0[5..]) && text.contains(&hex(&keys.keys[0].digest.0)));
+        assert!(!text.contains(&made.0[5..]) && text.contains(&hexadecimal::write(&keys.keys[0].digest.0)));
         assert_eq!(serde_json::from_str::<Created>(&text).unwrap(), keys);
         let revoke = KeyChange::Revoke { name: "letta-1".to_owned() };
         keys.change(&revoke, 2_000, &made).unwrap();

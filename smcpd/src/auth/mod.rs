@@ -11,7 +11,7 @@ mod keys;
 mod profile;
 mod store;
 
-pub(crate) use attempts::{Attempt, Attempts};
+pub(crate) use attempts::{Attempt, Attempts, network};
 pub(crate) use created::{Created, KeyChange, KeyError, NewSecret, PREFIX, Record};
 pub(crate) use grant::{Caller, Grant, Scope};
 pub(crate) use keys::{AuthError, Keys, Policy, is_in_url};

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::ownership::Review;
 use super::scan::Located;
 use super::{contract_file, offers};
+use crate::hexadecimal;
 
 /// Part of every digest: a new way to describe plugins describes all of them again.
 const GENERATION: u32 = 4;
@@ -51,18 +52,7 @@ pub(crate) fn of(plugin: &Located, review: &mut Review) -> String {
     // An interpreter is too large to read; replacing it changes what its stat says.
     field(&mut around, plugin.program.as_os_str().as_encoded_bytes());
     stat(&mut around, &plugin.program);
-    let mut digest = String::with_capacity(2 * 64 + 1);
-    hexadecimal(&mut digest, hash);
-    digest.push('-');
-    hexadecimal(&mut digest, around);
-    digest
-}
-
-fn hexadecimal(text: &mut String, hash: Sha256) {
-    for byte in hash.finalize() {
-        let digits = [byte >> 4, byte & 15].map(u32::from);
-        text.extend(digits.map(|digit| char::from_digit(digit, 16).expect("half a byte is a digit")));
-    }
+    format!("{}-{}", hexadecimal::write(&hash.finalize()), hexadecimal::write(&around.finalize()))
 }
 
 /// Returns whether two digests are of the same files, whatever reads and runs them.
@@ -94,8 +84,7 @@ pub(super) fn each(directory: &Path) -> BTreeMap<String, File> {
         let Ok(found) = fs::metadata(path) else { continue };
         let mut hash = Sha256::new();
         contents(&mut hash, path, &found, &mut budget);
-        let mut digest = String::with_capacity(64);
-        hexadecimal(&mut digest, hash);
+        let digest = hexadecimal::write(&hash.finalize());
         each.insert(name(path), File { mode: found.mode() & 0o7777, digest });
     }
     for link in &tree.links {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::check::Key;
 use super::{ConfigError, Letta, Plugin};
+use crate::paths;
 use crate::redact::Redactor;
 
 /// A longer one is another file.
@@ -80,7 +80,7 @@ fn is_credential(name: &str) -> bool {
 fn read(path: &Path) -> Result<String, String> {
     let failed = |error: std::io::Error| format!("cannot be read: {error}");
     let is = fs::metadata(path).map_err(failed)?;
-    if is.permissions().mode() & 0o007 != 0 {
+    if paths::is_open(&is) {
         return Err(format!("every user of this host can read: `chmod o= {}`", path.display()));
     }
     if is.len() > LARGEST {

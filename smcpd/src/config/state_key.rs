@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::check::Key;
 use super::credentials::Credentials;
 use super::layers::Origin;
 use super::{ConfigError, Effective};
+use crate::hexadecimal;
+use crate::paths;
 
 const BYTES: usize = 32;
 /// Earlier keys are there for an hour, so a file with more is another file.
@@ -66,7 +67,7 @@ pub(super) fn check(
 /// Returns what a file has; `None` where others may read or write it.
 fn private(path: &Path) -> io::Result<Option<String>> {
     let file = File::open(path)?;
-    if file.metadata()?.permissions().mode() & 0o007 != 0 {
+    if paths::is_open(&file.metadata()?) {
         return Ok(None);
     }
     let mut text = String::new();
@@ -79,7 +80,7 @@ fn parse(text: &str) -> Result<StateKeys, String> {
     let wanted = "a key is 64 hexadecimal digits, and `openssl rand -hex 32` makes one";
     let lines = text.lines().map(str::trim).zip(1..).filter(|(line, _)| !line.is_empty());
     let keys = lines.map(|(line, number)| {
-        from_hex(line).ok_or_else(|| {
+        hexadecimal::read(line).ok_or_else(|| {
             let letters = line.chars().count();
             format!("has no key in line {number}, which has {letters} letters: {wanted}")
         })
@@ -92,18 +93,6 @@ fn parse(text: &str) -> Result<StateKeys, String> {
             Err(format!("has {many} keys, and {MOST} are the most: an earlier one is needed for an hour"))
         }
     }
-}
-
-fn from_hex(text: &str) -> Option<[u8; BYTES]> {
-    let mut key = [0; BYTES];
-    if text.len() != 2 * BYTES {
-        return None;
-    }
-    for (byte, digits) in key.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let digit = |digit: u8| char::from(digit).to_digit(16);
-        *byte = u8::try_from(digit(digits[0])? << 4 | digit(digits[1])?).ok()?;
-    }
-    Some(key)
 }
 
 #[cfg(test)]

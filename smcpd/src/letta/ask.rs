@@ -1,20 +1,15 @@
 //! One request to Letta: `GET /v1/agents/ID`, within a time and a size, to the configured address and nowhere else.
 
-use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::client::conn::http1;
+use http_body_util::Empty;
 use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderValue, USER_AGENT};
-use hyper::rt::{Read, Write};
 use hyper::{Request, StatusCode, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use tower::Service;
 
 use super::answer::{self, Answer};
 use crate::config;
+use crate::outbound::{self, OutboundError};
 
 /// An agent comes with its tools, their source code among them.
 const LARGEST: usize = 16 << 20;
@@ -24,24 +19,33 @@ const LARGEST: usize = 16 << 20;
 pub(super) enum AskError {
     #[error("it did not answer within {} s", .0.as_secs_f64())]
     Late(Duration),
-    #[error("cannot connect: {0}")]
-    Connect(String),
-    #[error("the certificates that this host trusts cannot be read: {0}")]
-    Certificates(String),
-    #[error("it broke off: {0}")]
-    Broken(String),
     #[error("it refused the key ({})", .0.as_u16())]
     Key(StatusCode),
     #[error("it knows no such agent (404)")]
     Agent,
     #[error("it points elsewhere ({}): set `letta.url` to where it answers", .0.as_u16())]
     Elsewhere(StatusCode),
-    #[error("it answered with status {}", .0.as_u16())]
-    Status(StatusCode),
-    #[error("its answer is longer than {LARGEST} bytes")]
-    Long,
+    #[error(transparent)]
+    Outbound(OutboundError),
     #[error("{0}")]
     Answer(String),
+}
+
+impl From<OutboundError> for AskError {
+    fn from(error: OutboundError) -> Self {
+        match error {
+            OutboundError::Status(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+                Self::Key(status)
+            }
+            OutboundError::Status(StatusCode::NOT_FOUND) => Self::Agent,
+            OutboundError::Status(status) if status.is_redirection() => Self::Elsewhere(status),
+            error @ (OutboundError::Status(_)
+            | OutboundError::Connect(_)
+            | OutboundError::Certificates(_)
+            | OutboundError::Broken(_)
+            | OutboundError::Long(_)) => Self::Outbound(error),
+        }
+    }
 }
 
 /// Asks for the variables of the configured agent. Dropping it ends the connection.
@@ -51,26 +55,11 @@ pub(super) async fn ask(settings: &config::Letta) -> Result<Answer, AskError> {
     answer::read(&body, &settings.agent).map_err(AskError::Answer)
 }
 
+/// An answer that points elsewhere is not followed, for the key goes along.
 async fn body(settings: &config::Letta) -> Result<Bytes, AskError> {
     let address: Uri = settings.url.parse().expect("the configuration was checked");
-    let failed = |error: &dyn Error| AskError::Connect(in_full(error));
     let request = request(settings, &address);
-    if address.scheme_str() == Some("https") {
-        let stream = https().await?.call(address).await.map_err(|error| failed(&*error))?;
-        exchange(stream, request).await
-    } else {
-        let stream = HttpConnector::new().call(address).await.map_err(|error| failed(&error))?;
-        exchange(stream, request).await
-    }
-}
-
-async fn https() -> Result<HttpsConnector<HttpConnector>, AskError> {
-    let build = || {
-        let connector = HttpsConnectorBuilder::new().with_native_roots()?;
-        Ok::<_, std::io::Error>(connector.https_only().enable_http1().build())
-    };
-    let built = tokio::task::spawn_blocking(build).await;
-    built.map_err(std::io::Error::other).flatten().map_err(|error| AskError::Certificates(in_full(&error)))
+    Ok(outbound::body(address, request, LARGEST).await?)
 }
 
 /// The newest servers send variables only to those who ask for them; older ones do not know `include` and send all.
@@ -95,47 +84,6 @@ fn request(settings: &config::Letta, address: &Uri) -> Request<Empty<Bytes>> {
         request.headers_mut().insert("x-bare-password", header("password"));
     }
     request
-}
-
-/// Sends the request on a connection of its own; an answer that points elsewhere is not followed, for the key goes along.
-async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Bytes, AskError>
-where
-    S: Read + Write + Unpin,
-{
-    let broken = |error: hyper::Error| AskError::Broken(in_full(&error));
-    let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
-    let exchange = async move {
-        let response = sender.send_request(request).await.map_err(broken)?;
-        match response.status() {
-            StatusCode::OK => {}
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => return Err(AskError::Key(status)),
-            StatusCode::NOT_FOUND => return Err(AskError::Agent),
-            status if status.is_redirection() => return Err(AskError::Elsewhere(status)),
-            status => return Err(AskError::Status(status)),
-        }
-        let body = Limited::new(response.into_body(), LARGEST).collect().await;
-        body.map(|body| body.to_bytes()).map_err(|error| match error.is::<LengthLimitError>() {
-            true => AskError::Long,
-            false => AskError::Broken(in_full(&*error)),
-        })
-    };
-    tokio::pin!(exchange);
-    tokio::select! {
-        answer = &mut exchange => answer,
-        // Why it ended is said by the exchange.
-        _ = connection => exchange.await,
-    }
-}
-
-/// The error and its causes, as one short line.
-fn in_full(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(&format!(": {next}"));
-        cause = next.source();
-    }
-    text.chars().filter(|letter| !letter.is_control()).take(300).collect()
 }
 
 #[cfg(test)]

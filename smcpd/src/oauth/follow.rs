@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::fetch::{self, Identity};
+use super::fetch;
 use super::{OAuth, State};
 use crate::config::{self, Current, KeySource};
 use crate::events::{Event, Field, Kind};
 use crate::shutdown::Shutdown;
+use crate::stamp::Stamp;
 
 /// A key that the issuer takes back is good for no longer.
 const FRESH: Duration = Duration::from_secs(600);
@@ -122,15 +123,15 @@ impl Following {
     }
 }
 
-fn look(source: &KeySource) -> Identity {
+fn look(source: &KeySource) -> Option<Stamp> {
     match source {
-        KeySource::File(path) => fetch::identity(path),
+        KeySource::File(path) => Stamp::of(path),
         KeySource::Url(_) => None,
     }
 }
 
 /// Waits until the file is another one than `seen`, and the same twice; of an address it never ends.
-async fn changed(source: &KeySource, seen: Identity) {
+async fn changed(source: &KeySource, seen: Option<Stamp>) {
     if matches!(source, KeySource::Url(_)) {
         return std::future::pending().await;
     }

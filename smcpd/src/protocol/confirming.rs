@@ -20,6 +20,7 @@ use super::{Peer, Service};
 use crate::catalog::{self, ErrorCode, Kind, Needed, Progress, ToolOutput};
 use crate::config::ConfirmMode;
 use crate::events::{self, Field};
+use crate::hexadecimal;
 
 /// The key of our question, and of what a stateless client brings back.
 const KEY: &str = "smcp.confirm";
@@ -52,9 +53,7 @@ pub(super) struct Tickets {
 
 impl Tickets {
     fn issue(&self, until: Instant, now: Instant) -> String {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).expect("the operating system gives randomness");
-        let ticket: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let ticket = hexadecimal::random_id();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= TICKETS {
             open.retain(|_, until| *until > now);

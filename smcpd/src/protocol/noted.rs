@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::hexadecimal;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -35,9 +36,7 @@ pub(super) fn noted(arguments: &Map<String, Value>) -> Option<String> {
         let _never = write!(written, "and {} more ", arguments.len() - NAMED);
     }
     written.push_str("sha256:");
-    for byte in hash.finalize().iter().take(8) {
-        let _never = write!(written, "{byte:02x}");
-    }
+    written.push_str(&hexadecimal::write(&hash.finalize()[..8]));
     Some(written)
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::auth::Grant;
 use crate::executor::Spilled;
+use crate::hexadecimal;
 
 const SCHEME: &str = "smcp://outputs/";
 /// So many are kept, and so many bytes; the oldest make room.
@@ -45,9 +46,7 @@ impl Outputs {
 
     /// Keeps an output, and returns the link to it.
     pub(super) fn keep(&self, grant: &Arc<Grant>, tool: &str, file: Spilled) -> Value {
-        let mut random = [0_u8; 16];
-        getrandom::fill(&mut random).expect("the operating system gives randomness");
-        let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = hexadecimal::random_id();
         let uri = format!("{SCHEME}{id}");
         let link = json!({
             "type": "resource_link",

@@ -11,6 +11,7 @@ use super::session::{Session, Transport};
 use crate::auth::{Caller, Grant};
 use crate::config::Current;
 use crate::events::{Event, Field, Kind};
+use crate::hexadecimal;
 use crate::limits::{Exceeded, Limit, Who};
 
 /// Every open session.
@@ -99,9 +100,7 @@ impl Sessions {
             self.exceeded.note(refused.limit(), who);
             return Err(refused);
         }
-        let mut random = [0u8; 16];
-        getrandom::fill(&mut random).expect("the operating system gives randomness");
-        let id: Arc<str> = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        let id: Arc<str> = hexadecimal::random_id().into();
         let outbox = Outbox::new(limits.outbox, transport != Transport::Http, Arc::clone(&self.backlog));
         let session = Arc::new(Session::new(id, transport, grant, outbox, Arc::clone(&self.exceeded)));
         open.add(&session);

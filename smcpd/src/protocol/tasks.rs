@@ -15,6 +15,7 @@ use super::client::Question;
 use super::jsonrpc::RpcError;
 use crate::auth::Grant;
 use crate::catalog::Needed;
+use crate::hexadecimal;
 
 /// The name of the extension in capabilities.
 pub(super) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
@@ -96,9 +97,7 @@ impl Tasks {
         if all.len() >= MOST || of_one >= MOST_OF_ONE {
             return None;
         }
-        let mut random = [0_u8; 16];
-        getrandom::fill(&mut random).expect("the operating system gives randomness");
-        let id: Box<str> = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        let id: Box<str> = hexadecimal::random_id().into();
         let task = Arc::new(Task {
             id: id.clone(),
             grant: Arc::clone(grant),

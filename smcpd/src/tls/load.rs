@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,6 +15,8 @@ use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::config;
+use crate::paths;
+use crate::stamp::Stamp;
 
 /// No certificate, key or list of authorities is longer.
 const LARGEST: u64 = 1 << 20;
@@ -96,21 +97,15 @@ impl Loaded {
     }
 }
 
-/// Device, number, size, and when it was changed, in seconds and below.
-type Seen = Option<(u64, u64, u64, i64, i64)>;
-
-/// What tells one state of the files from another; a link is followed.
+/// The files as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity(Vec<Seen>);
+pub(super) struct Identity(Vec<Option<Stamp>>);
 
 impl Identity {
     pub(super) fn of(settings: &config::Tls) -> Self {
-        let look = |path: &PathBuf| {
-            let is = fs::metadata(path).ok()?;
-            Some((is.dev(), is.ino(), is.size(), is.ctime(), is.ctime_nsec()))
-        };
         let authorities = settings.clients.as_ref().map(|clients| &clients.ca);
-        Self([&settings.certificate, &settings.key].into_iter().chain(authorities).map(look).collect())
+        let all = [&settings.certificate, &settings.key].into_iter().chain(authorities);
+        Self(all.map(|path| Stamp::of(path)).collect())
     }
 }
 
@@ -163,7 +158,7 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, LoadError> {
 
 fn key(path: &Path) -> Result<PrivateKeyDer<'static>, LoadError> {
     let failed = |source| LoadError::Read { path: path.to_owned(), source };
-    if fs::metadata(path).map_err(failed)?.permissions().mode() & 0o007 != 0 {
+    if paths::is_open(&fs::metadata(path).map_err(failed)?) {
         return Err(LoadError::Open(path.to_owned()));
     }
     PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|_| LoadError::NoKey(path.to_owned()))

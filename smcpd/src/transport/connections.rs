@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::limits::Over;
-use super::rates::network;
+use crate::auth::network;
 use crate::config;
 use crate::limits::Limit;
 

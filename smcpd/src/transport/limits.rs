@@ -39,30 +39,19 @@ impl Over {
     }
 
     pub(super) fn status(&self) -> StatusCode {
-        match self.limit {
-            Limit::HeaderSize | Limit::HeaderCount => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Limit::HeaderTime | Limit::BodyTime => StatusCode::REQUEST_TIMEOUT,
-            Limit::BodySize => StatusCode::PAYLOAD_TOO_LARGE,
-            Limit::ConnectionsOfPeer | Limit::Rate | Limit::LoopbackRate | Limit::SessionsOfCaller => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
-            Limit::BodyMemory
-            | Limit::Connections
-            | Limit::Sessions
-            | Limit::Outbox
-            | Limit::Backlog
-            | Limit::Queue
-            | Limit::QueueOfCaller => StatusCode::SERVICE_UNAVAILABLE,
-        }
+        self.kind().0
     }
 
-    fn error(&self) -> &'static str {
+    /// The status, and its word in the body.
+    fn kind(&self) -> (StatusCode, &'static str) {
         match self.limit {
-            Limit::HeaderSize | Limit::HeaderCount => "header_too_large",
-            Limit::HeaderTime | Limit::BodyTime => "request_timeout",
-            Limit::BodySize => "body_too_large",
+            Limit::HeaderSize | Limit::HeaderCount => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "header_too_large")
+            }
+            Limit::HeaderTime | Limit::BodyTime => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
+            Limit::BodySize => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Limit::ConnectionsOfPeer | Limit::Rate | Limit::LoopbackRate | Limit::SessionsOfCaller => {
-                "too_many_requests"
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_requests")
             }
             Limit::BodyMemory
             | Limit::Connections
@@ -70,14 +59,20 @@ impl Over {
             | Limit::Outbox
             | Limit::Backlog
             | Limit::Queue
-            | Limit::QueueOfCaller => "unavailable",
+            | Limit::QueueOfCaller => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         }
     }
 
     /// The request was not read to its end, so nothing else can be read on its connection.
     fn ends_connection(&self) -> bool {
-        matches!(self.limit, Limit::BodySize | Limit::BodyTime | Limit::BodyMemory | Limit::Connections)
-            || self.limit == Limit::ConnectionsOfPeer
+        matches!(
+            self.limit,
+            Limit::BodySize
+                | Limit::BodyTime
+                | Limit::BodyMemory
+                | Limit::Connections
+                | Limit::ConnectionsOfPeer
+        )
     }
 
     /// In whole seconds, at least one.
@@ -86,7 +81,7 @@ impl Over {
     }
 
     pub(super) fn body(&self) -> Value {
-        json!({"error": self.error(), "message": self.message, "limit": self.limit.key()})
+        json!({"error": self.kind().1, "message": self.message, "limit": self.limit.key()})
     }
 
     pub(super) fn into_response(self) -> Response {

@@ -16,6 +16,7 @@ mod limits;
 mod listener;
 mod messages;
 mod rates;
+mod refused;
 mod reply;
 mod stdio;
 mod streamable;
@@ -47,13 +48,14 @@ use crate::audit::Audit;
 use crate::auth::{Attempts, AuthError, Caller, Grant};
 use crate::config::{self, Current};
 use crate::limits::{Limit, Who};
-use crate::oauth::{self, TokenError};
+use crate::oauth;
 use crate::protocol::{Service, TooManySessions};
 use body::Bodies;
 use connections::Connections;
-use gate::{Gate, Refusals, Refused};
+use gate::Gate;
 use limits::Over;
 use rates::{Payer, Rates};
+use refused::{Refusals, Refused};
 pub(crate) use visits::Visits;
 
 /// Nothing is there, and whoever asks without a key is to hear so: a client that was refused looks here for a server that
@@ -205,29 +207,14 @@ impl Front {
             }
             Err(refused) => {
                 self.doors.service.metrics().refused(refused.reason());
-                // `None`: no token would help.
-                let refused_token = match &refused {
-                    Refused::Key(AuthError::Missing) => Some(None),
-                    Refused::Key(AuthError::Wrong | AuthError::Expired | AuthError::Ended) => {
-                        Some(Some(TokenError::Malformed))
-                    }
-                    Refused::Token(error) => Some(Some(*error)),
-                    Refused::Key(AuthError::TooMany { .. })
-                    | Refused::Guessing(_)
-                    | Refused::KeyInUrl
-                    | Refused::Host(_)
-                    | Refused::Origin(_)
-                    | Refused::Profile(_)
-                    | Refused::Caller
-                    | Refused::Container => None,
-                };
+                let challenged = refused.challenged();
                 let peer = request.extensions().get::<Ends>().map(|ends| ends.peer);
                 self.doors.refusals.tell(&refused, peer, Instant::now());
                 if let (Refused::Guessing(error), Some(peer)) = (&refused, peer) {
                     self.doors.audit.note_peer("wrong-keys", &peer.ip().to_string(), &error.to_string());
                 }
                 let mut response = refused.into_response();
-                if let (Some(settings), Some(error)) = (&self.doors.current.get().oauth, refused_token) {
+                if let (Some(settings), Some(error)) = (&self.doors.current.get().oauth, challenged) {
                     let told = oauth::challenge(settings, error.as_ref());
                     response.headers_mut().insert(
                         header::WWW_AUTHENTICATE,

@@ -5,11 +5,11 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::auth::Caller;
+use crate::auth::{Caller, network};
 
 /// A caller who was silent for so long may ask for as much at once.
 const BURST: Duration = Duration::from_secs(2);
@@ -33,17 +33,6 @@ impl Payer {
             Caller::Anonymous => Self::Peer(network(peer)),
             caller => Self::Caller(caller.clone()),
         }
-    }
-}
-
-/// The part of an address that a host cannot choose: of IPv6, the first 64 bits.
-pub(super) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        address @ IpAddr::V4(_) => address,
     }
 }
 

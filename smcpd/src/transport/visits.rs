@@ -11,7 +11,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use tokio::sync::Notify;
 
-use super::gate::Refused;
+use super::refused::Refused;
 use crate::auth::{AuthError, Caller, Grant, Scope};
 use crate::config::{self, Config, Current};
 use crate::oauth::{OAuth, TokenError};
@@ -81,13 +81,12 @@ impl Visits {
         request: &Request,
         by_key: Result<Arc<Grant>, AuthError>,
     ) -> Result<Arc<Grant>, Refused> {
-        let now = SystemTime::now();
         let is_nobody = match &by_key {
             Ok(grant) => *grant.caller() == Caller::Anonymous,
             Err(error) => *error == AuthError::Missing,
         };
         let client = request.extensions().get::<Arc<Client>>().filter(|_| is_nobody);
-        let named = client.and_then(|client| Some((client, self.named(client, now)?)));
+        let named = client.and_then(|client| Some((client, self.named(client, SystemTime::now())?)));
         let Some((client, name)) = named else { return by_key.map_err(Refused::Key) };
         let scope = scope(config, &name).ok_or(Refused::Caller)?;
         Ok(self.welcome(Caller::Certificate(name), scope, Shown::Certificate(Arc::clone(client))))

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::pin::hexadecimal;
 use crate::catalog::model::Description;
 use crate::catalog::schema;
+use crate::hexadecimal;
 
 /// Each piece by its kind and name, such as `tool greet`.
 pub(crate) type Pieces = BTreeMap<String, Value>;
@@ -53,5 +53,5 @@ pub(crate) fn pieces(plugin: &str, description: &Description) -> Pieces {
 /// Returns the digest of a contract, in hexadecimal.
 pub(crate) fn digest_of(pieces: &Pieces) -> String {
     let text = serde_json::to_vec(pieces).expect("pieces have string keys");
-    hexadecimal(&Sha256::digest(text))
+    hexadecimal::write(&Sha256::digest(text))
 }

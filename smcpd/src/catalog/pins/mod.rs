@@ -18,13 +18,14 @@ use sha2::{Digest, Sha256};
 pub(crate) use contract::Pieces;
 pub(super) use contract::{digest_of, pieces};
 pub(crate) use drift::{Drift, FileChange, PieceChange};
-use pin::{Body, Head, hexadecimal};
+use pin::{Body, Head};
 pub(crate) use questions::{AcceptError, PinQuestion, Pinning};
 
 use super::digest;
 use super::model::Description;
 use super::scan::Located;
 use crate::config::PinPolicy;
+use crate::hexadecimal;
 
 /// How every reason begins for which a plugin is withheld as a whole.
 const WITHHELD: &str = "it is not what was approved (`pins.policy` is \"block\")";
@@ -201,7 +202,7 @@ impl Pins {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        let token = hexadecimal(&hash.finalize())[..16].to_owned();
+        let token = hexadecimal::write(&hash.finalize())[..16].to_owned();
         Comparison { pinned, drift, token, is_described: pieces.is_some() }
     }
 

@@ -102,8 +102,3 @@ pub(super) fn write(directory: &Path, plugin: &str, head: &Head, body: &Body) ->
 pub(super) fn remove(directory: &Path, plugin: &str) {
     let _gone = fs::remove_file(path(directory, plugin));
 }
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from_digit(half.into(), 16).expect("half a byte is a digit");
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}

@@ -1,9 +1,9 @@
 //! Whether the files that a process has read are still what they were.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::stamp::Stamp;
 
 /// More files than that are not looked at before each call: the plugin does without.
 const MOST: usize = 4_000;
@@ -13,16 +13,6 @@ const TICK: Duration = Duration::from_millis(20);
 /// Files and directories as they were.
 #[derive(Debug, Default)]
 pub(super) struct Stamps(Vec<(PathBuf, Option<Stamp>)>);
-
-/// What changes with a file, whoever changes it and however.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
 
 /// Why files cannot vouch for a process.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +35,7 @@ impl Stamps {
         let mut stamps = Vec::with_capacity(paths.len());
         for path in paths {
             let stamp = Stamp::of(&path);
-            if stamp.is_some_and(|stamp| stamp.changed >= began) {
+            if stamp.is_some_and(|stamp| stamp.changed() >= began) {
                 return Err(Stale::Changed(path));
             }
             stamps.push((path, stamp));
@@ -59,24 +49,10 @@ impl Stamps {
     }
 }
 
-impl Stamp {
-    /// Nothing where there is no such file.
-    fn of(path: &Path) -> Option<Self> {
-        let found = fs::metadata(path).ok()?;
-        // A directory tells of the names in it by its time; its size says nothing.
-        let size = if found.is_dir() { 0 } else { found.size() };
-        Some(Self {
-            device: found.dev(),
-            inode: found.ino(),
-            size,
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
