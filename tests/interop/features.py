@@ -75,10 +75,11 @@ def uri(said):
 
 
 async def within(seconds, holds):
-    """Waits until something holds that others make true."""
+    """Waits until something holds that others make true; a process that becomes its program is not seen for a moment."""
     with anyio.move_on_after(seconds):
         while not holds():
             await anyio.sleep(0.02)
+        return True
     return holds()
 
 
