@@ -249,7 +249,7 @@ fn a_token_of_the_issuer_lets_its_subject_in_and_no_other_token_does() {
 #[test]
 fn who_has_no_token_hears_where_to_get_one() {
     let issuer = Issuer::new("one");
-    let scopes = "scopes = { \"smcp.use\" = [\"*\"], \"smcp.read\" = [\"reading\"] }";
+    let scopes = "scopes = { \"smcp.use\" = [\"*\"], \"smcp.read\" = [\"reading\"] }\n[profile.reading]\nread_only = true";
     let daemon = taking(&set_of(&[&issuer]), scopes).start();
     let url = "http://localhost:8000/.well-known/oauth-protected-resource/mcp";
     for path in ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"] {

@@ -33,10 +33,10 @@ pub(super) fn check(
     let mut plugin = plugin(&key)?;
     secrets::check(&key, environment, &mut plugin)?;
     let mut effective = effective(&layers, &paths);
-    let tls = tls::check(&key, &credentials, &mut effective)?;
-    let oauth = oauth::check(&key)?.map(Arc::new);
-    let has_other_proofs = oauth.is_some() || tls.as_ref().is_some_and(|tls| tls.clients.is_some());
     let profiles = profiles::check(&key)?;
+    let tls = tls::check(&key, &credentials, &profiles, &mut effective)?;
+    let oauth = oauth::check(&key, &profiles)?.map(Arc::new);
+    let has_other_proofs = oauth.is_some() || tls.as_ref().is_some_and(|tls| tls.clients.is_some());
     let keys = keys(&key, environment, &credentials, has_other_proofs, &paths, profiles.usual())?;
     let letta = letta::check(&key, environment, &credentials, &mut effective)?;
     let state_keys = state_key::check(&key, &credentials, &mut effective)?;

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::ConfigError;
 use super::check::Key;
 use super::file::Seconds;
+use super::profiles;
+use crate::auth::Profiles;
 use crate::oauth;
 
 /// The issuer whose tokens are taken, and what they open.
@@ -90,7 +92,7 @@ impl Default for Given {
 }
 
 /// Without an issuer there is none of it.
-pub(super) fn check(key: &Key<'_>) -> Result<Option<OAuth>, ConfigError> {
+pub(super) fn check(key: &Key<'_>, known: &Profiles) -> Result<Option<OAuth>, ConfigError> {
     let given = &key.layers.file.oauth;
     let leeway = key.seconds("oauth.leeway", given.leeway)?;
     if leeway > Duration::from_secs(300) {
@@ -143,6 +145,10 @@ pub(super) fn check(key: &Key<'_>) -> Result<Option<OAuth>, ConfigError> {
         let message =
             format!("has `{scope}`, which is no scope with profiles: name some, or \"*\" for everything");
         return Err(key.refuse("oauth.scopes", message));
+    }
+    for (scope, opens) in &given.scopes {
+        let names = opens.iter().filter(|name| *name != oauth::EVERYTHING);
+        profiles::check_named(key, known, &format!("oauth.scopes.{scope}"), names)?;
     }
     let audience = match given.audience.is_empty() {
         true => vec![resource.clone()],

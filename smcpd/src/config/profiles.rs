@@ -80,12 +80,37 @@ pub(super) fn check(key: &Key<'_>) -> Result<Profiles, ConfigError> {
         default = default.or(theirs);
     }
     if let Some(name) = default.as_ref().filter(|name| !profiles.named.contains_key(*name)) {
-        let known: Vec<String> = profiles.named.keys().map(|name| format!("`{name}`")).collect();
-        let known = if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
+        let known = known(&profiles);
         return Err(key.refuse("profiles.default", format!("is `{name}`, which is no profile: {known}")));
     }
     profiles.default = default;
     Ok(profiles)
+}
+
+/// Refuses a list of profiles, at the key `at`, that has a name of none: whoever it is for would reach less than is meant,
+/// and nobody would be told.
+pub(super) fn check_named<'a>(
+    key: &Key<'_>,
+    profiles: &Profiles,
+    at: &str,
+    names: impl IntoIterator<Item = &'a String>,
+) -> Result<(), ConfigError> {
+    match names.into_iter().find(|name| !profiles.named.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => {
+            let known = known(profiles);
+            let message = format!(
+                "has `{name}`, which is no profile: {known}; name one that there is, or define `[profile.{name}]`"
+            );
+            Err(key.refuse(at, message))
+        }
+    }
+}
+
+/// The profiles that there are, as a refusal lists them.
+fn known(profiles: &Profiles) -> String {
+    let known: Vec<String> = profiles.named.keys().map(|name| format!("`{name}`")).collect();
+    if known.is_empty() { "there is none".to_owned() } else { known.join(", ") }
 }
 
 fn add(profiles: &mut Profiles, name: &str, profile: Profile) -> Result<(), String> {

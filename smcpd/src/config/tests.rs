@@ -230,6 +230,59 @@ fn profiles_come_from_the_file_and_from_the_earlier_systems_and_wrong_ones_are_r
 }
 
 #[test]
+fn whoever_is_let_in_to_a_profile_that_is_none_stops_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("profiles.json");
+    fs::write(&file, r#"{"profiles": {"theirs": {"mode": "all"}}}"#).unwrap();
+    let theirs = [("SMCP_PROFILES", file.to_str().unwrap())];
+    let tls = |callers: &str| {
+        format!(
+            "[profile.ops]\nread_only = true\n[tls]\ncertificate = '/x'\nkey = '/x'\nclient_ca = '/x'\n{callers}"
+        )
+    };
+    let oauth = |scopes: &str| {
+        let at = "issuer = 'https://a.example'\nresource = 'https://b.example'\njwks = 'https://a.example/j'";
+        format!("[profile.ops]\nread_only = true\n[oauth]\n{at}\n{scopes}")
+    };
+    let said = |what: &str, known: &str| {
+        format!(
+            "has `{what}`, which is no profile: {known}; name one that there is, or define `[profile.{what}]`"
+        )
+    };
+    let one = said("opps", "`ops`");
+    for (text, expected) in [
+        (
+            tls("callers.'a.b'.profiles = ['opps']\n"),
+            format!("ETC/smcpd.toml:7: `tls.callers.a.b.profiles` {one}"),
+        ),
+        (
+            tls("[tls.callers.c]\n\nprofiles = ['ops', 'theirs']\n"),
+            format!("ETC/smcpd.toml:9: `tls.callers.c.profiles` {}", said("theirs", "`ops`")),
+        ),
+        (oauth("scopes = { 'x.y' = ['opps'] }\n"), format!("ETC/smcpd.toml:7: `oauth.scopes.x.y` {one}")),
+        (oauth("scopes = { x = ['*', 'opps'] }\n"), format!("ETC/smcpd.toml:7: `oauth.scopes.x` {one}")),
+        (
+            oauth("[oauth.scopes]\nx = ['ops']\ny = ['ops', 'Ops']\n"),
+            format!("ETC/smcpd.toml:9: `oauth.scopes.y` {}", said("Ops", "`ops`")),
+        ),
+        (
+            "[tls.callers.a]\nprofiles = ['x']\n".to_owned(),
+            "default: `tls.callers` is set, and `tls.certificate` is not: set it too".to_owned(),
+        ),
+    ] {
+        assert_eq!(load(&text, &[], Vec::new()).unwrap_err(), expected, "{text}");
+    }
+    // Those of the earlier system's file are profiles like any other.
+    let scopes = oauth("scopes = { x = ['ops', 'theirs'], y = ['*'] }\n");
+    assert!(load(&scopes, &theirs, Vec::new()).is_ok());
+    let refused = load(&oauth("scopes = { x = ['opps'] }\n"), &theirs, Vec::new()).unwrap_err();
+    assert!(refused.ends_with(&said("opps", "`ops`, `theirs`")), "{refused}");
+    let callers = tls("callers.c.profiles = ['ops', 'theirs']\n");
+    let refused = load(&callers, &theirs, Vec::new()).unwrap_err();
+    assert!(refused.contains("`tls.certificate` cannot be used"), "{refused}");
+}
+
+#[test]
 fn what_a_plugin_is_granted_is_not_shown() {
     let config = load("[plugin.a.env]\nTOKEN = \"hush\"\n", &[], Vec::new()).unwrap();
     let shown: Vec<_> = config.effective.iter().filter(|(key, _, _)| key.contains("TOKEN")).collect();

@@ -10,7 +10,8 @@ use super::check::Key;
 use super::credentials::Credentials;
 use super::file::Seconds;
 use super::layers::Origin;
-use super::{ConfigError, Effective};
+use super::{ConfigError, Effective, profiles};
+use crate::auth::Profiles;
 use crate::tls;
 
 /// What the port speaks TLS with.
@@ -81,6 +82,7 @@ pub(super) type Passed = Option<(String, PathBuf)>;
 pub(super) fn check(
     key: &Key<'_>,
     credentials: &Credentials,
+    known: &Profiles,
     effective: &mut Effective,
 ) -> Result<Option<Tls>, ConfigError> {
     let given = &key.layers.file.tls;
@@ -112,6 +114,7 @@ pub(super) fn check(
         (None, Some(_)) => return Err(lacks("key", "certificate")),
         (None, None) if authorities.is_some() => return Err(lacks("client_ca", "certificate")),
         (None, None) if given.client_auth.is_some() => return Err(lacks("client_auth", "certificate")),
+        (None, None) if !given.callers.is_empty() => return Err(lacks("callers", "certificate")),
         (None, None) => return Ok(None),
     };
     let required = given.client_auth != Some(ClientAuth::Optional);
@@ -122,6 +125,10 @@ pub(super) fn check(
     };
     if clients.is_none() && !given.callers.is_empty() {
         return Err(lacks("callers", "client_ca"));
+    }
+    for (name, caller) in &given.callers {
+        let names = caller.profiles.iter().flatten();
+        profiles::check_named(key, known, &format!("tls.callers.{name}.profiles"), names)?;
     }
     // A table without anything in it would be shown nowhere, and its coming and going be no change.
     let bare = given.callers.iter().filter(|(_, caller)| caller.profiles.is_none());

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) use fetch::file as read_keys;
 pub(crate) use follow::Following;
 pub(crate) use keys::KeySet;
-pub(crate) use token::{ALGORITHMS, TokenError};
+pub(crate) use token::{ALGORITHMS, EVERYTHING, TokenError};
 
 use crate::auth::{Caller, Scope};
 use crate::config::{self, Current};

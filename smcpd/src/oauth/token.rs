@@ -15,8 +15,8 @@ use crate::config;
 const LONGEST: usize = 16 << 10;
 /// Of a subject; OpenID Connect has no longer ones.
 const SUBJECT: usize = 255;
-/// The profile that stands for all tools.
-const EVERYTHING: &str = "*";
+/// Stands among the profiles of a scope for all tools.
+pub(crate) const EVERYTHING: &str = "*";
 
 /// What a token is signed with: never a secret that both sides know, and never nothing.
 pub(crate) const ALGORITHMS: [Algorithm; 9] = [
