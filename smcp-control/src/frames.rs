@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::approvals::Approval;
 use crate::filter::Filter;
 use crate::keys::{KeyChanged, KeyInfo};
-use crate::pins::Pin;
+use crate::pins::{Pin, Withheld};
 use crate::profiles::{ProfileInfo, Reason};
 use crate::records::{AuditRecord, Changes, ConfigValue, Finding, LogRecord, Reloaded};
 use crate::state::{Activity, CallInfo, PluginDetail, PluginInfo, SessionInfo, Status, ToolInfo};
@@ -192,6 +192,9 @@ pub enum Reply {
     },
     Tools {
         tools: Vec<ToolInfo>,
+        /// What is not among them because it is not what was approved.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        withheld: Vec<Withheld>,
     },
     /// Something about the call that was asked for; its result is still to come.
     Event(CallEvent),

@@ -30,7 +30,7 @@ pub use filter::Filter;
 pub use frames::{Access, CallEvent, Cause, Hello, Refusal, RefusalCode, Reply, Request};
 pub use keys::{KeyChanged, KeyInfo, KeySource, KeyState, SecretText};
 pub use location::{CALL_SOCKET, CONTROL_SOCKET, candidates};
-pub use pins::{ContractDrift, FileDrift, Pin, Pinned};
+pub use pins::{ContractDrift, FileDrift, Pin, Pinned, Withheld, WithheldTool};
 pub use profiles::{ProfileInfo, Reason};
 pub use records::{
     AuditRecord, Change, Changes, ConfigValue, Finding, LogRecord, Reloaded, Severity, ValueChange,

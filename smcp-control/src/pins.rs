@@ -75,3 +75,21 @@ pub struct ContractDrift {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
 }
+
+/// A tool that is not served because it is not what was approved, or all of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    pub plugin: String,
+    /// Absent: all of the plugin, and nobody asked what that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<WithheldTool>,
+}
+
+/// The names of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithheldTool {
+    /// `plugin.command`
+    pub id: String,
+    /// The name on the MCP wire.
+    pub name: String,
+}

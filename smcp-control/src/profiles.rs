@@ -25,7 +25,7 @@ pub struct ProfileInfo {
 /// One thing that allows a call or stops it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// `key`, `expiry`, `profile`, `tool`, `plugin`, `sandbox` or `limits`.
+    /// `key`, `expiry`, `profile`, `tool`, `plugin`, `pin`, `confirm`, `sandbox` or `limits`.
     pub what: String,
     pub allows: bool,
     pub message: String,

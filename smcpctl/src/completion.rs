@@ -48,7 +48,7 @@ pub(crate) fn answer() -> bool {
 /// Completes with the identities of tools.
 pub(crate) fn tools() -> ArgValueCompleter {
     names(|| match ask(Request::Tools) {
-        Some(Reply::Tools { tools }) => {
+        Some(Reply::Tools { tools, .. }) => {
             tools.into_iter().map(|tool| (tool.id, first_line(&tool.description))).collect()
         }
         _ => Vec::new(),
@@ -113,7 +113,7 @@ pub(crate) fn arguments() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let words = words();
         let Some(tool) = tool_of(&words) else { return Vec::new() };
-        let Some(Reply::Tools { tools }) = ask(Request::Tools) else { return Vec::new() };
+        let Some(Reply::Tools { tools, .. }) = ask(Request::Tools) else { return Vec::new() };
         let Some(tool) = tools.into_iter().find(|one| one.id == *tool || one.name == *tool) else {
             return Vec::new();
         };

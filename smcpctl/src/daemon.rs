@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use smcp_control::{
     Cause, Changes, Client, ClientError, ConfigValue, PluginDetail, PluginInfo, Reply, Request, Status,
-    ToolInfo, candidates,
+    ToolInfo, Withheld, candidates,
 };
 
 use crate::exit::{Exit, Failure};
@@ -63,7 +63,17 @@ impl Daemon {
 
     pub(crate) async fn fetch_tools(&mut self) -> Result<Vec<ToolInfo>, Failure> {
         match self.ask(Request::Tools).await? {
-            Reply::Tools { tools } => Ok(tools),
+            Reply::Tools { tools, .. } => Ok(tools),
+            other => unexpected(&other),
+        }
+    }
+
+    /// The tools, and what is not among them because nobody approved it.
+    pub(crate) async fn fetch_tools_and_withheld(
+        &mut self,
+    ) -> Result<(Vec<ToolInfo>, Vec<Withheld>), Failure> {
+        match self.ask(Request::Tools).await? {
+            Reply::Tools { tools, withheld } => Ok((tools, withheld)),
             other => unexpected(&other),
         }
     }

@@ -69,7 +69,12 @@ async fn show(daemon: &mut Daemon, name: &str) -> Result<Exit, Failure> {
 /// Whether the profiles of a key let its holder see and call a tool.
 async fn test(daemon: &mut Daemon, key: String, tool: String) -> Result<Exit, Failure> {
     let reasons = reasons(daemon, tool, Some(key)).await?;
-    answer(daemon, reasons.into_iter().filter(|one| ["profile", "tool"].contains(&&*one.what)).collect())
+    let is_shown = |one: &Reason| match &*one.what {
+        "profile" | "tool" => true,
+        "pin" => !one.allows,
+        _ => false,
+    };
+    answer(daemon, reasons.into_iter().filter(is_shown).collect())
 }
 
 pub(crate) async fn why(daemon: &mut Daemon, tool: String, key: Option<String>) -> Result<Exit, Failure> {

@@ -1,7 +1,7 @@
 //! Tools as people read them: `tools` and `tools show`.
 
 use serde_json::{Map, Value};
-use smcp_control::ToolInfo;
+use smcp_control::{ToolInfo, Withheld};
 
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
@@ -32,15 +32,38 @@ pub(crate) fn table(tools: &[ToolInfo]) -> Result<(), Failure> {
 /// Finds a tool by its identity or its name on the wire, hyphens and underscores alike.
 pub(crate) async fn find(daemon: &mut Daemon, name: &str) -> Result<ToolInfo, Failure> {
     let alike = |name: &str| name.replace('-', "_").replacen("__", ".", 1);
-    let tools = daemon.fetch_tools().await?;
+    let (tools, withheld) = daemon.fetch_tools_and_withheld().await?;
     let found = tools.iter().find(|tool| tool.id == name || tool.name == name);
     found.or_else(|| tools.iter().find(|tool| alike(&tool.id) == alike(name))).cloned().ok_or_else(|| {
+        if let Some(found) = withheld.iter().find(|one| is_withheld(one, name)) {
+            return not_approved(found);
+        }
         let failure = Failure::new(Exit::NotFound, format!("no tool is called `{}`", escape(name)));
         match nearest(name, &tools) {
             Some(near) => failure.hint(format!("did you mean `{near}`? see `smcpctl tools`")),
             None => failure.hint("see `smcpctl tools`"),
         }
     })
+}
+
+/// Whether a name is that of a tool that is withheld, or one of a plugin of which all is.
+fn is_withheld(withheld: &Withheld, name: &str) -> bool {
+    let alike = |name: &str| name.replace('-', "_").replacen("__", ".", 1);
+    match &withheld.tool {
+        Some(tool) => tool.name == name || alike(&tool.id) == alike(name),
+        None => alike(name).split_once('.').is_some_and(|(plugin, _)| plugin == alike(&withheld.plugin)),
+    }
+}
+
+fn not_approved(withheld: &Withheld) -> Failure {
+    let plugin = escape(&withheld.plugin);
+    let message = match &withheld.tool {
+        Some(tool) => format!("`{}` is withheld: it is not what was approved", escape(&tool.id)),
+        None => format!("every tool of `{plugin}` is withheld: the plugin is not what was approved"),
+    };
+    Failure::new(Exit::Refused, message).hint(format!(
+        "look at it with `smcpctl pins diff {plugin}`, then accept it with `smcpctl pins accept {plugin}`"
+    ))
 }
 
 /// The tool whose name is most like what was typed, if any is.

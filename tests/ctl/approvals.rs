@@ -25,6 +25,9 @@ fn a_call_is_approved_or_denied_by_whoever_saw_it() {
             json_of(&daemon, &["approvals", "list"])["approvals"][0]["id"].as_str().map(str::to_owned)
         })
     };
+    let way_out = "an operator, by `smcpctl approvals list` and `smcpctl approvals approve ID`";
+    let lines = says(&["why", "mine.wipe"]);
+    assert!(lines.contains(&format!("allows\tconfirm\teach call waits for {way_out}\n")), "{lines}");
     let mut call = daemon.begin("mine.wipe", json!({"path": "/\u{1b}[2J\u{e0041}", "token": "hush"}));
     let id = await_id();
     let list = says(&["approvals", "list"]);

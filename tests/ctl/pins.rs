@@ -63,6 +63,30 @@ fn a_rug_pull_is_shown_in_words_and_accepted_as_it_was_shown_alone() {
     assert!(says(&["pins", "list"]).contains("mine\theld\thold\t"), "{}", says(&["pins", "list"]));
     assert!(says(&["doctor"]).contains("pin-drift\tmine"));
     assert!(!says(&["tools"]).contains("mine.greet"));
+    // Whoever asks for it hears what became of it, whatever the spelling.
+    let way_out = "`smcpctl pins diff mine`, then accept it with `smcpctl pins accept mine`";
+    for tool in ["mine.greet", "mine__greet"] {
+        let said = says(&["call", tool, "who=you"]);
+        let held = "error: `mine.greet` is withheld: it is not what was approved\n";
+        assert_eq!(said, format!("{held}hint: look at it with {way_out}\n[11]\n"));
+    }
+    assert!(says(&["call", "mine.gone"]).starts_with("error: no tool is called `mine.gone`\n"));
+    let lines = says(&["why", "mine.greet"]);
+    let changed = "`mine` is not what was approved (file changed: `contract.json`; tool changed: `greet`), and this tool is withheld";
+    let stops = format!(
+        "stops\tpin\t{changed} (`pins.policy` is \"hold\"): see `smcpctl pins diff mine`, then `smcpctl pins accept mine`\n"
+    );
+    assert!(
+        lines.contains(&stops) && lines.contains("allows\ttool\t") && lines.ends_with("[11]\n"),
+        "{lines}"
+    );
+    let lines = says(&["why", "mine.other"]);
+    assert!(
+        lines.contains("allows\tpin\t")
+            && lines.contains("is served all the same")
+            && lines.ends_with("[0]\n"),
+        "{lines}"
+    );
     // It changes once more between looking and accepting.
     let token = diff.rsplit_once("--token ").unwrap().1.split('`').next().unwrap().to_owned();
     write(&plugin, "Worse", "note");
@@ -84,4 +108,16 @@ fn a_rug_pull_is_shown_in_words_and_accepted_as_it_was_shown_alone() {
     says(&["plugin", "link", "mine"]);
     assert_eq!(says(&["pins", "diff"]), "every plugin is what was approved\n[0]\n");
     assert_eq!(json_of(&daemon, &["pins", "list"])["pins"][0]["state"], "same");
+    assert!(says(&["why", "mine.greet"]).contains("allows\tpin\t`mine` is what was approved\n"));
+    // Where pins block, none of its tools is known, and that is said instead.
+    fs::write(daemon.path().join("smcpd.toml"), "[pins]\npolicy = \"block\"\n").unwrap();
+    says(&["reload"]);
+    write(&plugin, "Sly again", "who");
+    says(&["rescan"]);
+    let said = says(&["call", "mine.greet", "who=you"]);
+    let held = "error: every tool of `mine` is withheld: the plugin is not what was approved\n";
+    assert_eq!(said, format!("{held}hint: look at it with {way_out}\n[11]\n"));
+    let lines = says(&["why", "mine__greet"]);
+    let stops = "stops\tpin\t`mine` is not what was approved (file changed: `contract.json`), and none of its tools is served (`pins.policy` is \"block\"): see `smcpctl pins diff mine`, then `smcpctl pins accept mine`\n[11]\n";
+    assert!(lines.ends_with(stops), "{lines}");
 }

@@ -215,7 +215,7 @@ fn what_allows_or_stops_a_call_is_said_in_a_line_each() {
     let why = json_of(&daemon, &["why", "demo_math.calculate"]);
     let told: Vec<&str> =
         why["why"]["reasons"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
-    assert_eq!(told, ["key", "profile", "tool", "plugin", "sandbox", "limits"]);
+    assert_eq!(told, ["key", "profile", "tool", "plugin", "pin", "confirm", "sandbox", "limits"]);
     assert_eq!((&why["why"]["allowed"], &why["why"]["reasons"][0]["allows"]), (&json!(false), &json!(false)));
     let doctor = transcript(&daemon, &["doctor"]);
     assert!(doctor.contains("profile-unused\ttypo\tno tool fits `demo_mat.x`"), "{doctor}");

@@ -100,6 +100,11 @@ fn what_nobody_approved_is_not_run_where_pins_block_not_even_to_be_asked() {
     assert!(!daemon.path().join("ran").exists(), "it was run");
     let log = daemon.log();
     assert!(log.contains("file changed: `cli`; file removed: `contract.json`"), "{log}");
+    for tool in ["p__greet", "p.greet", "p_greet"] {
+        let error = daemon.call(tool, json!({}))["structuredContent"]["error"].take();
+        assert_eq!(error["code"], "not_permitted", "{error}");
+        assert!(error["message"].as_str().unwrap().contains("`smcpctl pins accept p`"), "{error}");
+    }
     assert!(daemon.stop().success());
 }
 

@@ -3,7 +3,7 @@
 //! `discovery` keeps the published [`Catalog`] true to the plugins directory: `scan` finds programs, `describe`
 //! asks them (`contract_file`, `contract`, `parser_tree` under the probe, `help_text`), `facts` turns what a parser says into
 //! commands, `digest` and `store` remember, `describing` asks only whom they do not know, and many of them in one
-//! `nursery`; `ownership` refuses what others may change, and `pins` what nobody approved. A [`Tool`] is one command: `schema` tells a client what it takes, `arguments` checks what came, `argv` says
+//! `nursery`; `ownership` refuses what others may change, and `pins` what nobody approved, which `withholding` finds by name. A [`Tool`] is one command: `schema` tells a client what it takes, `arguments` checks what came, `argv` says
 //! it on a command line, `output` reads what the program said, and `output_schema` holds it to what its plugin promised.
 //! Running it is the executor's. [`Offered`] is what else plugins offer: `prompt` checks a prompt's arguments,
 //! `plugin_file` reads a file of a plugin, and `printed` what the commands behind these said.
@@ -61,6 +61,7 @@ mod transitions;
 mod unseen;
 mod warmth;
 mod watch;
+mod withholding;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -142,7 +143,7 @@ pub(crate) struct Catalog {
     plugins: BTreeMap<String, PluginState>,
     offered: Offered,
     /// Tools that nobody approved as they are, which can be named and not called.
-    held: (Vec<String>, Index),
+    held: (Vec<Arc<Tool>>, Index),
     pub(crate) problems: Vec<Problem>,
     /// Whether an interpreter was found for plugins that need one.
     pub(crate) has_python: bool,
@@ -163,6 +164,12 @@ pub(crate) enum FindError {
              accept it with `smcpctl pins accept {plugin}`"
     )]
     Held { tool: String, plugin: String },
+    /// What of its plugin is a tool was not asked: none of it is.
+    #[error(
+        "`{plugin}` is not what was approved, and none of its tools is served: an operator must look at it with \
+             `smcpctl pins diff {plugin}` and accept it with `smcpctl pins accept {plugin}`"
+    )]
+    Blocked { plugin: String },
     #[error("`{name}` may mean {}: use the exact name", .candidates.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "))]
     Ambiguous { name: String, candidates: Vec<String> },
 }
@@ -205,7 +212,7 @@ impl Catalog {
         for plugin in elders {
             for tool in Tool::all_of(plugin, separator) {
                 match plugin.standing().holds("tool", tool.command_name()) {
-                    true => catalog.hold(&tool),
+                    true => catalog.hold(tool),
                     false => catalog.add(tool, separator),
                 }
             }
@@ -226,10 +233,10 @@ impl Catalog {
         catalog
     }
 
-    fn hold(&mut self, tool: &Tool) {
+    fn hold(&mut self, tool: Tool) {
         let (held, index) = &mut self.held;
         index.add(held.len(), tool.wire_name(), tool.plugin_name(), tool.command_name());
-        held.push(tool.id().to_owned());
+        held.push(Arc::new(tool));
     }
 
     /// The same catalog with the tools alone that `is_reached`, and with what goes with these: a file or a text of a plugin
@@ -347,12 +354,10 @@ impl Catalog {
     pub(crate) fn find(&self, name: &str) -> Result<Arc<Tool>, FindError> {
         self.index.find(name).map(|tool| Arc::clone(&self.tools[tool])).map_err(|missing| {
             let short: String = name.chars().take(128).collect();
-            let (held, index) = &self.held;
-            if let Some(tool) = index.find(name).ok().and_then(|at| held.get(at))
-                && missing == NotFound::Unknown
+            if missing == NotFound::Unknown
+                && let Some(error) = self.withholds(name)
             {
-                let plugin = tool.split_once('.').map_or("", |(plugin, _)| plugin);
-                return FindError::Held { tool: tool.clone(), plugin: plugin.to_owned() };
+                return error;
             }
             match missing {
                 NotFound::Unknown => {

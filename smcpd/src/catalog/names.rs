@@ -104,6 +104,12 @@ impl Index {
     }
 }
 
+/// Whether a name may be that of a plugin's tool, in any of the spellings.
+pub(crate) fn is_of(name: &str, plugin: &str) -> bool {
+    let (name, plugin) = (alike(name.to_owned()), alike(plugin.to_owned()));
+    name.strip_prefix(&plugin).is_some_and(|rest| rest.len() > 1 && rest.starts_with(['.', '_']))
+}
+
 fn joined(plugin: Option<&str>, separator: &str, command: &str) -> String {
     match plugin {
         Some(plugin) => [plugin, separator, command].concat(),
@@ -147,5 +153,12 @@ mod tests {
         for (name, expected) in cases {
             assert_eq!(index.find(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_is_a_plugins_where_it_begins_with_it_in_any_spelling() {
+        let of = ["a-b.c", "a_b.c", "a_b__c", "a-b_c", "a-b__"];
+        let not = ["a-b", "a-b.", "a-bc.d", "a.b", "x.a-b", ""];
+        assert!(of.iter().all(|name| is_of(name, "a-b")) && !not.iter().any(|name| is_of(name, "a-b")));
     }
 }

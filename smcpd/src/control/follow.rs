@@ -34,7 +34,7 @@ impl Control {
                 let hint = Some("see `smcpctl tools`");
                 return Ok(refused(RefusalCode::NotFound, error.to_string(), hint));
             }
-            Err(error @ FindError::Held { .. }) => {
+            Err(error @ (FindError::Held { .. } | FindError::Blocked { .. })) => {
                 let output = ToolOutput::failed(ErrorCode::NotPermitted, error.to_string());
                 return Ok(Reply::Called { result: output.into_result() });
             }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use smcp_control::{
     Activity, CallInfo, Cause, ContainerAddress, PluginCounts, PluginState, Refusal, RefusalCode, Reloaded,
-    Reply, Status,
+    Reply, Status, Withheld,
 };
 
 use super::{Control, Operator, doctor, shown};
@@ -19,7 +19,13 @@ impl Control {
     }
 
     pub(super) fn tools(&self) -> Reply {
-        Reply::Tools { tools: self.service.catalog().tools().iter().map(|tool| shown::tool(tool)).collect() }
+        let catalog = self.service.catalog();
+        let held = catalog.held().iter().map(|tool| shown::withheld(tool));
+        let blocked = catalog.blocked().map(|plugin| Withheld { plugin: plugin.to_owned(), tool: None });
+        Reply::Tools {
+            tools: catalog.tools().iter().map(|tool| shown::tool(tool)).collect(),
+            withheld: held.chain(blocked).collect(),
+        }
     }
 
     /// Each change made through this door, with who asked for it and what came of it.

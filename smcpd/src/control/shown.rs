@@ -6,6 +6,7 @@ use std::time::Duration;
 use smcp_control::{
     CallEvent, CallInfo, Change, Changes, ConfigValue, Described, GroupInfo, LaneInfo, PluginDetail,
     PluginInfo, Problem, Sandbox, SessionInfo, Tls, ToolActivity, ToolInfo, ValueChange, Variable, Warm,
+    Withheld, WithheldTool,
 };
 use time::format_description::well_known::Rfc3339;
 
@@ -39,6 +40,13 @@ pub(super) fn tool(tool: &Tool) -> ToolInfo {
         input_schema: listed["inputSchema"].take(),
         secrets: tool.secrets(),
     }
+}
+
+/// A tool that is not what was approved.
+pub(super) fn withheld(tool: &Tool) -> Withheld {
+    let (id, name) = (tool.id().to_owned(), tool.wire_name().to_owned());
+    let plugin = tool.plugin_name().unwrap_or_default().to_owned();
+    Withheld { plugin, tool: Some(WithheldTool { id, name }) }
 }
 
 pub(super) fn plugin(catalog: &Catalog, name: &str, found: &PluginState) -> PluginInfo {

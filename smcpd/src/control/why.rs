@@ -1,12 +1,13 @@
-//! What allows or stops a call, in the order in which it is looked at: key, expiry, profile, tool, plugin, sandbox, limits.
+//! What allows or stops a call, in the order in which it is looked at: key, expiry, profile, tool, plugin, pin, confirm,
+//! sandbox, limits.
 
 use smcp_control::{Reason, RefusalCode, Reply};
 
 use super::requests::refused;
 use super::{Control, shown};
 use crate::auth::{self, Grant, Scope};
-use crate::catalog::{Catalog, Kind, PluginState, Tool};
-use crate::config::Config;
+use crate::catalog::{Catalog, FindError, Kind, PluginState, Tool, withheld};
+use crate::config::{Config, ConfirmMode};
 use crate::executor::sandbox::missing;
 
 impl Control {
@@ -42,7 +43,13 @@ impl Control {
                 keys.anonymous()
             }
         };
-        let found = catalog.find(tool);
+        let found = match catalog.find(tool) {
+            // It is there for whoever judges it.
+            Err(FindError::Held { tool: id, .. }) => catalog.find_held(&id).cloned().ok_or(None),
+            Err(FindError::Blocked { .. }) => Err(None),
+            Err(error @ (FindError::Unknown { .. } | FindError::Ambiguous { .. })) => Err(Some(error)),
+            Ok(found) => Ok(found),
+        };
         match &found {
             Ok(found) => {
                 reasons.push(profile(&config, &grant, found));
@@ -52,16 +59,48 @@ impl Control {
                     format!("`{}`, on the wire `{}`", found.id(), found.wire_name()),
                 ));
             }
-            Err(error) => reasons.push(reason("tool", false, error.to_string())),
+            Err(Some(error)) => reasons.push(reason("tool", false, error.to_string())),
+            Err(None) => {}
         }
         let plugin = found.as_ref().ok().and_then(|tool| tool.plugin_name()).map(str::to_owned);
+        let plugin = plugin.or_else(|| catalog.blocked_of(tool).map(str::to_owned));
         let plugin = plugin.or_else(|| tool.split_once('.').map(|(plugin, _)| plugin.to_owned()));
-        reasons.extend(plugin.and_then(|name| state(&catalog, &name)));
+        if let Some(name) = plugin {
+            let is_held = found.as_ref().is_ok_and(|found| catalog.find_held(found.id()).is_some());
+            reasons.extend(state(&catalog, &name));
+            reasons.extend(pin(&catalog, &config, &name, is_held));
+        }
         if let Ok(found) = &found {
+            reasons.extend(self.confirmation(&config, found));
             reasons.extend(sandbox(found));
             reasons.extend(self.limits(&config, found));
         }
         Reply::Why { reasons }
+    }
+
+    /// Who has to say yes to a call before it runs.
+    fn confirmation(&self, config: &Config, tool: &Tool) -> Option<Reason> {
+        let Kind::Command { plugin, index } = tool.kind() else { return None };
+        let command = &plugin.description().commands[*index];
+        let by_operator = "an operator, by `smcpctl approvals list` and `smcpctl approvals approve ID`";
+        let (waiting, most) = (self.service.approvals().count(), config.confirm.most.get());
+        let message = match config.confirmation(plugin.name(), &command.name, command.may_destroy()) {
+            ConfirmMode::Off => return Some(reason("confirm", true, "nobody has to confirm it")),
+            ConfirmMode::Elicit => {
+                format!(
+                    "the client's user has to confirm each call, and where the client cannot ask, {by_operator}"
+                )
+            }
+            ConfirmMode::Operator if waiting >= most => {
+                let message = format!(
+                    "{waiting} calls wait for an operator already, and `confirm.max` is {most}: see \
+                                       `smcpctl approvals list`"
+                );
+                return Some(reason("confirm", false, message));
+            }
+            ConfirmMode::Operator => format!("each call waits for {by_operator}"),
+        };
+        Some(reason("confirm", true, message))
     }
 
     /// How long a call may take, and whether it would have to wait.
@@ -104,11 +143,37 @@ fn profile(config: &Config, grant: &Grant, tool: &Tool) -> Reason {
 
 fn state(catalog: &Catalog, name: &str) -> Option<Reason> {
     let (allows, message) = match catalog.plugins().get(name)? {
+        // Its pin says more.
+        PluginState::Failed(reason) if withheld(reason).is_some() => return None,
         PluginState::Described(_) => (true, format!("`{name}` is described")),
         PluginState::Pending => (false, format!("`{name}` is still being described")),
         PluginState::Failed(reason) => (false, format!("`{name}` cannot be described: {reason}")),
     };
     Some(reason("plugin", allows, message))
+}
+
+/// Whether the plugin is what was approved, and what becomes of the tool where it is not.
+fn pin(catalog: &Catalog, config: &Config, name: &str, is_held: bool) -> Option<Reason> {
+    let drift = match catalog.plugins().get(name)? {
+        PluginState::Described(plugin) => plugin.standing().drift(),
+        PluginState::Failed(reason) => Some(withheld(reason)?.split("; see `").next().unwrap_or_default()),
+        PluginState::Pending => return None,
+    };
+    let Some(drift) = drift else {
+        return Some(reason("pin", true, format!("`{name}` is what was approved")));
+    };
+    let way_out = format!("see `smcpctl pins diff {name}`, then `smcpctl pins accept {name}`");
+    let is_described = matches!(catalog.plugins().get(name), Some(PluginState::Described(_)));
+    let becomes = match (is_described, is_held) {
+        (true, false) => "and this tool is served all the same",
+        (true, true) => "and this tool is withheld",
+        (false, _) => "and none of its tools is served",
+    };
+    let policy = config.pin_policy(name).as_str();
+    let message = format!(
+        "`{name}` is not what was approved ({drift}), {becomes} (`pins.policy` is \"{policy}\"): {way_out}"
+    );
+    Some(reason("pin", is_described && !is_held, message))
 }
 
 fn sandbox(tool: &Tool) -> Option<Reason> {

@@ -91,7 +91,14 @@ impl Service {
         let params: Params<'_> =
             read(params)?.ok_or_else(|| RpcError::new(INVALID_PARAMS, "`params`: missing field `name`"))?;
         let found = self.seen(peer).find(&params.name);
-        if let Err(error @ FindError::Held { tool, plugin }) = &found {
+        let withheld = match &found {
+            Err(error @ FindError::Held { tool, plugin }) => Some((error, tool.clone(), plugin)),
+            Err(error @ FindError::Blocked { plugin }) => {
+                Some((error, params.name.chars().take(128).collect(), plugin))
+            }
+            Err(FindError::Unknown { .. } | FindError::Ambiguous { .. }) | Ok(_) => None,
+        };
+        if let Some((error, tool, plugin)) = withheld {
             self.event(events::Kind::CallRefused, peer)
                 .text(Field::Tool, tool)
                 .text(Field::Plugin, plugin)
