@@ -283,8 +283,11 @@ pub(crate) enum Pins {
     },
     /// Approve a plugin as it is now
     Accept {
-        #[arg(add = completion::plugins())]
-        plugin: String,
+        #[arg(add = completion::plugins(), required_unless_present = "all")]
+        plugin: Option<String>,
+        /// Approve every plugin of which something differs
+        #[arg(long, conflicts_with_all = ["plugin", "token"])]
+        all: bool,
         /// Only if it still is what `pins diff` showed with this token
         #[arg(long, value_name = "TOKEN")]
         token: Option<String>,

@@ -70,9 +70,10 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Keys(command) => keys::run(daemon, command).await,
         Command::Pins(Pins::List) => pins::list(daemon).await,
         Command::Pins(Pins::Diff { plugin }) => pins::diff(daemon, plugin).await,
-        Command::Pins(Pins::Accept { plugin, token, dry_run }) => {
+        Command::Pins(Pins::Accept { plugin: Some(plugin), token, dry_run, .. }) => {
             pins::accept(daemon, plugin, token, dry_run).await
         }
+        Command::Pins(Pins::Accept { plugin: None, dry_run, .. }) => pins::accept_all(daemon, dry_run).await,
         Command::Profiles(command) => profiles::run(daemon, command).await,
         Command::Why { tool, key } => profiles::why(daemon, tool, key).await,
         Command::Approvals(Approvals::List) => approvals::list(daemon).await,

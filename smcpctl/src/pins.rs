@@ -7,7 +7,7 @@ use smcp_control::{Pin, Reply, Request};
 
 use crate::daemon::{Daemon, unexpected};
 use crate::exit::{Exit, Failure};
-use crate::table::{print, print_json, print_rows};
+use crate::table::{escape, print, print_json, print_rows};
 
 async fn fetch(daemon: &mut Daemon, plugin: Option<String>) -> Result<Vec<Pin>, Failure> {
     match daemon.ask(Request::Pins { plugin }).await? {
@@ -85,4 +85,61 @@ pub(crate) async fn accept(
         false => print(&format!("`{plugin}` is accepted\n"))?,
     }
     Ok(Exit::Ok)
+}
+
+/// Accepts every plugin of which something differs, each as it shows it. One that cannot be accepted stays as it is, and
+/// does not keep the others.
+pub(crate) async fn accept_all(daemon: &mut Daemon, dry_run: bool) -> Result<Exit, Failure> {
+    let mut pins = fetch(daemon, None).await?;
+    pins.retain(|pin| pin.summary.is_some());
+    let (mut accepted, mut failed) = (Vec::new(), Vec::new());
+    for pin in pins {
+        let is_accepted = match &pin.token {
+            None => Err(pin.summary.clone().unwrap_or_default()),
+            Some(token) => {
+                if !daemon.json {
+                    print(&words::of(&pin))?;
+                }
+                let request = Request::AcceptPin { plugin: pin.plugin.clone(), token: token.clone() };
+                if dry_run { Ok(()) } else { accepted_as_shown(daemon, request).await? }
+            }
+        };
+        let name = escape(&pin.plugin);
+        match &is_accepted {
+            Ok(()) if !daemon.json && dry_run => print(&format!("`{name}` would be accepted like this\n\n"))?,
+            Ok(()) if !daemon.json => print(&format!("`{name}` is accepted\n\n"))?,
+            Ok(()) | Err(_) => {}
+        }
+        match is_accepted {
+            Ok(()) => accepted.push(json!({"plugin": pin.plugin.clone(), "pin": pin})),
+            Err(reason) => failed.push((pin.plugin, reason)),
+        }
+    }
+    if daemon.json {
+        let failed: Vec<_> =
+            failed.iter().map(|(plugin, reason)| json!({"plugin": plugin, "reason": reason})).collect();
+        print_json("accepted_all", &json!({"dry_run": dry_run, "accepted": accepted, "failed": failed}))?;
+    } else if accepted.is_empty() && failed.is_empty() {
+        print("every plugin is what was approved\n")?;
+    }
+    let Some((plugin, reason)) = failed.first() else { return Ok(Exit::Ok) };
+    let others = match failed.len() {
+        1 => String::new(),
+        more => format!(", nor can {} more", more - 1),
+    };
+    let message = format!("`{}` cannot be accepted: {}{others}", escape(plugin), escape(reason));
+    Err(Failure::new(Exit::Failed, message).hint("see `smcpctl pins list`"))
+}
+
+/// Accepts one; the inner error says why the daemon would not.
+async fn accepted_as_shown(daemon: &mut Daemon, request: Request) -> Result<Result<(), String>, Failure> {
+    match daemon.ask(request).await {
+        Ok(Reply::Done) => Ok(Ok(())),
+        Ok(other) => unexpected(&other),
+        // The others are judged by themselves.
+        Err(failure) if [Exit::Failed, Exit::Busy, Exit::NotFound].contains(&failure.exit) => {
+            Ok(Err(failure.message))
+        }
+        Err(failure) => Err(failure),
+    }
 }

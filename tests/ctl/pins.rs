@@ -121,3 +121,47 @@ fn a_rug_pull_is_shown_in_words_and_accepted_as_it_was_shown_alone() {
     let stops = "stops\tpin\t`mine` is not what was approved (file changed: `contract.json`), and none of its tools is served (`pins.policy` is \"block\"): see `smcpctl pins diff mine`, then `smcpctl pins accept mine`\n[11]\n";
     assert!(lines.ends_with(stops), "{lines}");
 }
+
+#[test]
+fn all_that_differs_is_accepted_as_it_is_shown_and_one_that_cannot_be_keeps_none() {
+    let daemon = smcpd().config("[pins]\npolicy = \"hold\"\n").start();
+    let says = |words: &[&str]| transcript(&daemon, words);
+    let plugins = ["one", "other", "two"];
+    for name in plugins {
+        write(&daemon.path().join(name), "Greets", "who");
+        says(&["plugin", "link", name]);
+    }
+    assert_eq!(says(&["pins", "accept", "--all"]), "every plugin is what was approved\n[0]\n");
+    for name in ["one", "two"] {
+        write(&daemon.path().join(name), "Greets anew", "who");
+    }
+    says(&["rescan"]);
+    let dry = says(&["pins", "accept", "--all", "--dry-run"]);
+    for expected in
+        ["    +Greets anew\n", "`one` would be accepted like this\n", "`two` would be accepted like this\n"]
+    {
+        assert!(dry.contains(expected), "{expected}: {dry}");
+    }
+    assert!(!dry.contains("other") && !says(&["tools"]).contains("one.greet"), "{dry}");
+    fs::rename(daemon.path().join("one"), daemon.path().join("away")).unwrap();
+    says(&["rescan"]);
+    let said = says(&["pins", "accept", "--all"]);
+    assert!(said.contains("    +Greets anew\n") && said.contains("`two` is accepted\n"), "{said}");
+    assert!(said.contains("error: `one` cannot be accepted: ") && said.ends_with("[1]\n"), "{said}");
+    assert!(says(&["tools"]).contains("two.greet"));
+    fs::rename(daemon.path().join("away"), daemon.path().join("one")).unwrap();
+    says(&["rescan"]);
+    let told = json_of(&daemon, &["pins", "accept", "--all"])["accepted_all"].clone();
+    assert_eq!(
+        (&told["accepted"][0]["plugin"], &told["failed"]),
+        (&"one".into(), &serde_json::json!([])),
+        "{told}"
+    );
+    assert!(told["accepted"][0]["pin"]["contract"][0]["after"].is_object(), "{told}");
+    assert!(says(&["tools"]).contains("one.greet"));
+    assert_eq!(says(&["audit"]).matches("pins accept").count(), 2);
+    assert!(
+        says(&["pins", "accept"]).ends_with("[2]\n")
+            && says(&["pins", "accept", "one", "--all"]).ends_with("[2]\n")
+    );
+}
