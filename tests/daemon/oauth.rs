@@ -265,16 +265,19 @@ fn who_has_no_token_hears_where_to_get_one() {
     }
     let challenged = |reply: &Reply| reply.header("www-authenticate").unwrap_or_default().to_owned();
     let without = call(&daemon, &[]);
-    assert_eq!((without.status, challenged(&without)), (401, format!("Bearer resource_metadata=\"{url}\"")));
+    let asks = "scope=\"smcp.read smcp.use\"";
+    let expected = format!("Bearer resource_metadata=\"{url}\", {asks}");
+    assert_eq!((without.status, challenged(&without)), (401, expected));
     until("the keys are there", || (with(&daemon, &issuer.token(json!({}))).status == 200).then_some(()));
     let expired = with(&daemon, &issuer.token(json!({"exp": 1})));
     assert_eq!(expired.status, 401);
-    assert_eq!(challenged(&expired), format!("Bearer resource_metadata=\"{url}\", error=\"invalid_token\""));
+    let expected = format!("Bearer resource_metadata=\"{url}\", error=\"invalid_token\", {asks}");
+    assert_eq!(challenged(&expired), expected);
     for scope in [json!(null), json!("smcp.us"), json!("SMCP.USE"), json!(7)] {
         let reply = with(&daemon, &issuer.token(json!({"scope": null, "scp": scope})));
         assert_eq!(reply.status, 403, "{scope}");
-        let scopes = "error=\"insufficient_scope\", scope=\"smcp.read smcp.use\"";
-        assert_eq!(challenged(&reply), format!("Bearer resource_metadata=\"{url}\", {scopes}"));
+        let expected = format!("Bearer resource_metadata=\"{url}\", error=\"insufficient_scope\", {asks}");
+        assert_eq!(challenged(&reply), expected);
     }
     for scp in [json!("a smcp.use"), json!(["a", "smcp.use"])] {
         assert_eq!(with(&daemon, &issuer.token(json!({"scope": null, "scp": scp}))).status, 200);
@@ -283,6 +286,46 @@ fn who_has_no_token_hears_where_to_get_one() {
     let plain = smcpd().environment("MCP_API_KEY", "k").start();
     assert_eq!(plain.get("/.well-known/oauth-protected-resource", &[]).status, 404);
     assert_eq!(challenged(&call(&plain, &[])), "Bearer realm=\"smcp\"");
+}
+
+#[test]
+fn a_scope_opens_the_tools_of_its_profiles_and_no_other() {
+    let issuer = Issuer::new("one");
+    let scopes = "scopes = { use = [\"env\"], read = [\"reading\"], all = [\"*\"] }\n\
+                  [profile.env]\ntools = [\"worker.env\"]\n[profile.reading]\ntools = [\"worker.read\"]";
+    let daemon = taking(&set_of(&[&issuer]), scopes).start();
+    until("the keys are there", || {
+        (with(&daemon, &issuer.token(json!({"scope": "use"}))).status == 200).then_some(())
+    });
+    let ask = |scope: &str, path: &str, method: &str, params: Value| {
+        let bearer = format!("Bearer {}", issuer.token(json!({"scope": scope})));
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        daemon.post(path, &[("Authorization", &bearer)], &body)
+    };
+    let names = |scope: &str| -> Vec<String> {
+        let listed = ask(scope, "/messages/", "tools/list", json!({})).json();
+        let tools = listed["result"]["tools"].as_array().unwrap();
+        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("use"), ["worker__env"]);
+    assert_eq!(names("other use read"), ["worker__env", "worker__read"]);
+    assert!(names("read all").contains(&"worker__sleep".to_owned()));
+    let called = |scope: &str, tool: &str| {
+        ask(scope, "/messages/", "tools/call", json!({"name": tool, "arguments": {}})).json()
+    };
+    assert_eq!(called("use", "worker.env")["result"]["isError"], false);
+    for tool in ["worker.read", "worker__sleep", "health"] {
+        let answer = called("use", tool);
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().starts_with("unknown tool: "), "{answer}");
+    }
+    // A URL chooses among them, and opens no other.
+    let chosen = |scope: &str, profile: &str| {
+        let reply = ask(scope, &format!("/messages/?profile={profile}"), "tools/list", json!({}));
+        (reply.status, reply.json()["result"]["tools"].as_array().map_or(0, Vec::len))
+    };
+    assert_eq!([chosen("use", "env"), chosen("use read", "env"), chosen("all", "reading")], [(200, 1); 3]);
+    assert_eq!((chosen("use", "reading"), chosen("all", "none")), ((403, 0), (404, 0)));
 }
 
 #[test]

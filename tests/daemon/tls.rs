@@ -323,6 +323,40 @@ fn once_callers_are_named_nobody_else_is_let_in() {
 }
 
 #[test]
+fn a_certificate_opens_the_tools_of_its_callers_profiles_and_no_other() {
+    let ours = Authority::new();
+    let setup = smcpd();
+    let ca = setup.path().join("clients.pem");
+    fs::write(&ca, &ours.pem).unwrap();
+    let callers = "[tls.callers.\"agent-1\"]\nprofiles = [\"env\"]\n[tls.callers.\"agent-2\"]\n\
+                   [profile.env]\ntools = [\"worker.env\"]";
+    let daemon = configured(setup, &ours.server(), &format!("client_ca = {ca:?}\n{callers}")).start();
+    let open = |name: &str| Secure::open(daemon.address(), &ours, Some(&ours.client(name))).unwrap();
+    let ask = |client: &mut Secure, path: &str, method: &str, params: Value| -> (u16, Value) {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        let (status, said) = client.send("POST", path, "", &body).unwrap();
+        (status, serde_json::from_str(&said).unwrap())
+    };
+    let (mut narrow, mut wide) = (open("agent-1"), open("agent-2"));
+    assert_eq!(narrow.caller("").unwrap(), "cert:agent-1");
+    let names = |client: &mut Secure| -> Vec<String> {
+        let (_, listed) = ask(client, "/messages/", "tools/list", json!({}));
+        let tools = listed["result"]["tools"].as_array().unwrap();
+        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&mut narrow), ["worker__env"]);
+    assert!(names(&mut wide).contains(&"worker__sleep".to_owned()));
+    for tool in ["worker.read", "health"] {
+        let (_, answer) = ask(&mut narrow, "/messages/", "tools/call", json!({"name": tool}));
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        let (_, answer) = ask(&mut wide, "/messages/", "tools/call", json!({"name": tool}));
+        assert!(answer["result"].is_object(), "{answer}");
+    }
+    assert_eq!(ask(&mut narrow, "/messages/?profile=none", "tools/list", json!({})).0, 403);
+    assert_eq!(ask(&mut wide, "/messages/?profile=env", "tools/list", json!({})).0, 200);
+}
+
+#[test]
 fn where_certificates_are_optional_who_has_none_needs_a_key() {
     let ours = Authority::new();
     for (key, expected) in [(None, Err(401)), (Some("letmein"), Ok("key-1".to_owned()))] {

@@ -101,15 +101,17 @@ pub(crate) fn metadata(settings: &config::OAuth, path: &str) -> Option<serde_jso
 
 /// The value of `WWW-Authenticate` (RFC 6750, section 3; RFC 9728, section 5.1). Nothing in it comes from the request.
 pub(crate) fn challenge(settings: &config::OAuth, refused: Option<&TokenError>) -> String {
+    let error = match refused {
+        None | Some(TokenError::NoKeys) => None,
+        Some(TokenError::Scope) => Some("insufficient_scope"),
+        Some(_) => Some("invalid_token"),
+    };
     let mut parts = vec![format!("Bearer resource_metadata=\"{}\"", settings.metadata_url())];
-    match refused {
-        None | Some(TokenError::NoKeys) => {}
-        Some(TokenError::Scope) => {
-            let scopes: Vec<&str> = settings.scopes.keys().map(String::as_str).collect();
-            parts.push("error=\"insufficient_scope\"".to_owned());
-            parts.push(format!("scope=\"{}\"", scopes.join(" ")));
-        }
-        Some(_) => parts.push("error=\"invalid_token\"".to_owned()),
+    parts.extend(error.map(|error| format!("error=\"{error}\"")));
+    // What to ask the issuer for (MCP 2025-11-25, authorization, "scope selection strategy").
+    if !settings.scopes.is_empty() {
+        let scopes: Vec<&str> = settings.scopes.keys().map(String::as_str).collect();
+        parts.push(format!("scope=\"{}\"", scopes.join(" ")));
     }
     parts.join(", ")
 }

@@ -86,7 +86,7 @@ impl Gate {
         let looks_like_one = match judged {
             None => false,
             Some(Err(TokenError::Malformed)) => true,
-            Some(judged) => return judged.map_err(Refused::Token),
+            Some(judged) => return self.chosen(judged.map_err(Refused::Token)?, request),
         };
         let is_of_container = request.extensions().get::<FromContainer>().is_some();
         let admitted = match admitted {
