@@ -81,7 +81,7 @@ pub(crate) enum Command {
     Calls,
     /// Cancel a call
     Cancel {
-        /// Its id, as `smcpctl calls` shows it
+        /// Its id, as `smcpctl calls` shows it, or `smcpctl approvals list`
         #[arg(add = completion::calls())]
         call: String,
     },
@@ -254,16 +254,19 @@ pub(crate) enum Approvals {
     /// Show one, each argument by itself
     Show {
         /// Its id, as `smcpctl approvals list` shows it
+        #[arg(add = completion::approvals())]
         id: String,
     },
     /// Have one run
     Approve {
         /// Its id, as `smcpctl approvals list` shows it
+        #[arg(add = completion::approvals())]
         id: String,
     },
     /// Have one refused
     Deny {
         /// Its id, as `smcpctl approvals list` shows it
+        #[arg(add = completion::approvals())]
         id: String,
         /// Tell the client why
         #[arg(long, value_name = "TEXT")]

@@ -65,12 +65,31 @@ pub(crate) fn plugins() -> ArgValueCompleter {
     })
 }
 
-/// Completes with the ids of calls that run or wait.
+/// Completes with the ids of calls that run or wait, for their turn or for an operator.
 pub(crate) fn calls() -> ArgValueCompleter {
-    names(|| match ask(Request::Calls) {
-        Some(Reply::Calls { calls }) => calls.into_iter().map(|call| (call.id, call.tool)).collect(),
-        _ => Vec::new(),
+    names(|| {
+        let calls = match ask(Request::Calls) {
+            Some(Reply::Calls { calls }) => calls,
+            // One that does not answer is not asked twice.
+            _ => return Vec::new(),
+        };
+        let running = calls.into_iter().map(|call| (call.id, call.tool));
+        running.chain(waiting_for_approval()).collect()
     })
+}
+
+/// Completes with the ids of calls that wait for an operator.
+pub(crate) fn approvals() -> ArgValueCompleter {
+    names(waiting_for_approval)
+}
+
+fn waiting_for_approval() -> Vec<(String, String)> {
+    match ask(Request::Approvals) {
+        Some(Reply::Approvals { approvals }) => {
+            approvals.into_iter().map(|one| (one.id, format!("{} of {}", one.tool, one.caller))).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Completes with the names of keys that operators made.

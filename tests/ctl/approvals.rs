@@ -48,6 +48,24 @@ fn a_call_is_approved_or_denied_by_whoever_saw_it() {
     assert!(call.reply().text().contains("denied it: no"));
     assert!(says(&["approvals", "approve", &id]).ends_with("[4]\n"));
     assert!(says(&["approvals", "show", &id]).ends_with("[4]\n"));
+    let mut call = daemon.begin("mine.wipe", json!({}));
+    let id = await_id();
+    let socket = super::socket(&daemon);
+    for line in [
+        "smcpctl approvals approve ",
+        "smcpctl approvals deny ",
+        "smcpctl approvals show ",
+        "smcpctl cancel ",
+    ] {
+        assert_eq!(super::completion::in_bash(&socket, line), [&*id], "{line}");
+    }
+    assert_eq!(says(&["cancel", &id]), format!("{id} is cancelled\n[0]\n"));
+    assert!(call.reply().text().contains("cancelled by an operator"));
+    assert!(
+        says(&["audit"]).contains(&format!("cancel {id} mine.wipe of anonymous: ok")),
+        "{}",
+        says(&["audit"])
+    );
     let audit = says(&["audit"]);
     for action in ["approvals approve", "approvals deny"] {
         assert!(audit.contains(action) && audit.contains("mine.wipe of anonymous"), "{audit}");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{smcpd, socket};
 
 /// Asks in a real bash: the script is sourced, and its function called as bash calls it.
-fn in_bash(socket: &Path, line: &str) -> Vec<String> {
+pub(super) fn in_bash(socket: &Path, line: &str) -> Vec<String> {
     let beside = Path::new(env!("CARGO_BIN_EXE_smcpctl")).parent().unwrap();
     let script = r#"
         source <(smcpctl completion bash)

@@ -177,7 +177,10 @@ fn from_an_empty_daemon_to_the_first_call_and_back() {
             "removed\tdemo_math.calculate\t\nremoved\tdemo_math.format-bytes\t\nremoved\tdemo_math.coin-flip\t\n[0]\n",
         ),
         (&["plugin", "unlink", "demo_math"], "no plugin is called `demo_math`\n[0]\n"),
-        (&["cancel", "x-1"], "error: no call `x-1` is running\nhint: see `smcpctl calls`\n[4]\n"),
+        (
+            &["cancel", "x-1"],
+            "error: no call `x-1` runs or waits\nhint: see `smcpctl calls` and `smcpctl approvals list`\n[4]\n",
+        ),
     ];
     for (words, expected) in steps {
         assert_eq!(transcript(&daemon, words), expected, "smcpctl {}", words.join(" "));

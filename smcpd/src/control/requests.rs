@@ -9,6 +9,7 @@ use smcp_control::{
 use super::{Control, Operator, doctor, shown};
 use crate::catalog::{self, Made, RescanError};
 use crate::config::{Difference, ReloadError};
+use crate::protocol::Decision;
 
 /// An audited object is shown to people; nobody needs more of it.
 const OBJECT: usize = 500;
@@ -193,16 +194,22 @@ impl Control {
         Reply::Calls { calls: self.running() }
     }
 
+    /// Ends a call, whether it runs, waits for its turn or waits for an operator.
     pub(super) fn cancel(&self, operator: Operator, call: &str) -> Reply {
-        let reply = match self.service.running().cancel(call) {
-            true => Reply::Done,
-            false => refused(
-                RefusalCode::NotFound,
-                format!("no call `{}` is running", short(call)),
-                Some("see `smcpctl calls`"),
-            ),
+        let (object, reply) = match self.service.running().cancel(call) {
+            true => (short(call), Reply::Done),
+            false => match self.service.approvals().decide(call, Decision::Cancelled { uid: operator.uid }) {
+                Some(wanted) => {
+                    (format!("{} {} of {}", short(call), wanted.tool, wanted.caller), Reply::Done)
+                }
+                None => {
+                    let message = format!("no call `{}` runs or waits", short(call));
+                    let hint = "see `smcpctl calls` and `smcpctl approvals list`";
+                    (short(call), refused(RefusalCode::NotFound, message, Some(hint)))
+                }
+            },
         };
-        self.audit(operator, "cancel", call, &reply);
+        self.audit(operator, "cancel", &object, &reply);
         reply
     }
 

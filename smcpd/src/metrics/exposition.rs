@@ -123,11 +123,28 @@ pub(crate) enum Rescan {
     Failed,
 }
 
+/// What came of a call that somebody had to confirm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Approval {
+    /// By the client's user, as `Declined`.
+    Confirmed,
+    Declined,
+    /// By an operator, as `Denied`.
+    Approved,
+    Denied,
+    Cancelled,
+    Expired,
+    /// Too many waited already.
+    Refused,
+}
+
 /// The state of things at the moment of asking.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Moment {
     pub(crate) running: usize,
     pub(crate) waiting: usize,
+    /// Calls that wait for an operator.
+    pub(crate) approvals: usize,
     pub(crate) processes: usize,
     /// Those that wait, by kind.
     pub(crate) warm: [(&'static str, usize); 2],
@@ -211,6 +228,30 @@ impl Reason {
     }
 }
 
+impl Approval {
+    const ALL: [Self; 7] = [
+        Self::Confirmed,
+        Self::Declined,
+        Self::Approved,
+        Self::Denied,
+        Self::Cancelled,
+        Self::Expired,
+        Self::Refused,
+    ];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Declined => "declined",
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 impl Rescan {
     fn as_str(self) -> &'static str {
         match self {
@@ -239,9 +280,11 @@ pub(super) struct Exposition {
     total: Histograms,
     refused: Family<ReasonLabel, Counter>,
     rescans: Family<OutcomeLabel, Counter>,
+    approvals: Family<OutcomeLabel, Counter>,
     dropped: Counter,
     running: Gauge,
     waiting: Gauge,
+    unapproved: Gauge,
     processes: Gauge,
     warm: Family<KindLabel, Gauge>,
     sessions: Family<TransportLabel, Gauge>,
@@ -276,9 +319,11 @@ impl Exposition {
             total: Family::new_with_constructor(histogram),
             refused: Family::default(),
             rescans: Family::default(),
+            approvals: Family::default(),
             dropped: Counter::default(),
             running: Gauge::default(),
             waiting: Gauge::default(),
+            unapproved: Gauge::default(),
             processes: Gauge::default(),
             warm: Family::default(),
             sessions: Family::default(),
@@ -312,6 +357,12 @@ impl Exposition {
         );
         all.register("smcp_calls_running", "Calls that run", new.running.clone());
         all.register("smcp_calls_waiting", "Calls that wait for their turn", new.waiting.clone());
+        all.register(
+            "smcp_approvals",
+            "Calls that somebody had to confirm, by what came of them",
+            new.approvals.clone(),
+        );
+        all.register("smcp_approvals_waiting", "Calls that wait for an operator", new.unapproved.clone());
         all.register("smcp_plugin_processes", "Processes of plugins that live", new.processes.clone());
         all.register("smcp_warm_workers", "Processes that wait for calls, by kind", new.warm.clone());
         all.register("smcp_sessions", "Sessions that are open, by transport", new.sessions.clone());
@@ -345,6 +396,9 @@ impl Exposition {
         }
         for start in STARTS {
             new.starts.get_or_create(&StartLabel { start }).inc_by(0);
+        }
+        for approval in Approval::ALL {
+            new.approvals.get_or_create(&OutcomeLabel { outcome: approval.as_str() }).inc_by(0);
         }
         for rescan in [Rescan::Same, Rescan::Changed, Rescan::Failed] {
             new.rescans.get_or_create(&OutcomeLabel { outcome: rescan.as_str() }).inc_by(0);
@@ -380,6 +434,10 @@ impl Exposition {
         self.rescans.get_or_create(&OutcomeLabel { outcome: rescan.as_str() }).inc();
     }
 
+    pub(super) fn approval_ended(&self, outcome: Approval) {
+        self.approvals.get_or_create(&OutcomeLabel { outcome: outcome.as_str() }).inc();
+    }
+
     pub(super) fn lines_dropped(&self, count: u64) {
         self.dropped.inc_by(count);
     }
@@ -407,6 +465,7 @@ impl Exposition {
         let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.running.set(whole(moment.running));
         self.waiting.set(whole(moment.waiting));
+        self.unapproved.set(whole(moment.approvals));
         self.processes.set(whole(moment.processes));
         for (kind, count) in moment.warm {
             self.warm.get_or_create(&KindLabel { kind }).set(whole(count));

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub(crate) use exposition::{Finished, GroupMoment, Moment, Reason, Rescan};
+pub(crate) use exposition::{Approval, Finished, GroupMoment, Moment, Reason, Rescan};
 
 use exposition::Exposition;
 
@@ -99,6 +99,11 @@ impl Metrics {
 
     pub(crate) fn rescanned(&self, rescan: Rescan) {
         self.exposition.rescanned(rescan);
+    }
+
+    /// Counts what came of a call that somebody had to confirm.
+    pub(crate) fn approval_ended(&self, outcome: Approval) {
+        self.exposition.approval_ended(outcome);
     }
 
     /// Counts lines of plugins that did not reach the log.

@@ -1,7 +1,6 @@
 //! Calls that wait for an operator: who asks for what, until one approves or denies it, or its time is over.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,8 +9,17 @@ use tokio::sync::oneshot;
 /// What an operator said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
-    Approved { uid: u32 },
-    Denied { uid: u32, reason: Option<String> },
+    Approved {
+        uid: u32,
+    },
+    Denied {
+        uid: u32,
+        reason: Option<String>,
+    },
+    /// As a call that runs would be.
+    Cancelled {
+        uid: u32,
+    },
 }
 
 /// A call as whoever decides sees it.
@@ -46,13 +54,13 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Approvals {
     waiting: Mutex<BTreeMap<u64, Entry>>,
-    next: AtomicU64,
 }
 
 impl Approvals {
-    /// Takes a call in; `None` where `most` wait already.
+    /// Takes a call in, by a number that no other call has; `None` where `most` wait already.
     pub(super) fn park(
         self: &Arc<Self>,
+        number: u64,
         wanted: Wanted,
         within: Duration,
         most: usize,
@@ -62,7 +70,6 @@ impl Approvals {
         if waiting.len() >= most {
             return None;
         }
-        let number = self.next.fetch_add(1, Ordering::Relaxed) + 1;
         let (decide, decided) = oneshot::channel();
         waiting.insert(number, Entry { wanted, since: now, until: now + within, decide });
         drop(waiting);
@@ -98,7 +105,8 @@ impl Approvals {
     }
 }
 
-fn id(number: u64) -> String {
+/// The id of a call, whether it waits for an operator or runs.
+pub(super) fn id(number: u64) -> String {
     format!("{:x}-{number:x}", std::process::id())
 }
 
@@ -132,10 +140,10 @@ mod tests {
     #[tokio::test]
     async fn a_decision_finds_its_call_once_and_their_number_is_bounded() {
         let (approvals, now) = (Arc::new(Approvals::default()), Instant::now());
-        let park = |tool: &str| approvals.park(wanted(tool), Duration::from_secs(9), 2, now);
-        let (first, decided) = park("a.b").unwrap();
-        let (second, given_up) = park("c.d").unwrap();
-        assert!(park("e.f").is_none());
+        let park = |number, tool: &str| approvals.park(number, wanted(tool), Duration::from_secs(9), 2, now);
+        let (first, decided) = park(3, "a.b").unwrap();
+        let (second, given_up) = park(5, "c.d").unwrap();
+        assert!(park(6, "e.f").is_none());
         let all = approvals.all();
         assert_eq!(all.iter().map(|one| one.wanted.tool.as_str()).collect::<Vec<_>>(), ["a.b", "c.d"]);
         assert_eq!((all[0].id.clone(), all[0].until), (first.id(), now + Duration::from_secs(9)));
@@ -149,6 +157,6 @@ mod tests {
         assert_eq!(approvals.decide(&second.id(), Decision::Approved { uid: 7 }), None);
         drop(second);
         assert_eq!(approvals.count(), 0);
-        assert!(park("e.f").is_some());
+        assert!(park(7, "e.f").is_some());
     }
 }

@@ -4,6 +4,7 @@
 //! comes back with the answer; what it brings back is sealed, bound to this very call, and good for one run.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use crate::catalog::{self, ErrorCode, Kind, Needed, Progress, ToolOutput};
 use crate::config::ConfirmMode;
 use crate::events::{self, Field};
 use crate::hexadecimal;
+use crate::metrics::Approval;
 
 /// The key of our question, and of what a stateless client brings back.
 const KEY: &str = "smcp.confirm";
@@ -140,12 +142,12 @@ impl Service {
         if !is_yes {
             return self.refused_by_user(peer, asked, "the answer was no");
         }
-        self.ended(peer, asked, "", "confirmed", None);
+        self.ended(peer, asked, "", Approval::Confirmed, None);
         Confirmed::Yes(None)
     }
 
     fn refused_by_user(&self, peer: &Peer, asked: Asked<'_>, reason: &str) -> Confirmed {
-        self.ended(peer, asked, "", "declined", Some(reason));
+        self.ended(peer, asked, "", Approval::Declined, Some(reason));
         let message = format!(
             "`{}` was not run: the client's user has to confirm it, and did not ({reason})",
             asked.tool.id()
@@ -164,7 +166,10 @@ impl Service {
     ) -> Confirmed {
         let config = self.current.get();
         let (within, most) = (config.confirm.timeout, config.confirm.most.get());
-        let Some((parked, decided)) = self.approvals.park(wanted, within, most, Instant::now()) else {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        let Some((parked, decided)) = self.approvals.park(number, wanted, within, most, Instant::now())
+        else {
+            self.ended(peer, asked, "", Approval::Refused, Some("too many calls wait already"));
             let message = format!(
                 "{most} calls wait for an operator already (`confirm.max`): one has to decide on them with \
                  `smcpctl approvals list`"
@@ -224,38 +229,45 @@ impl Service {
         let (id, tool) = (parked.id(), asked.tool.id());
         let (outcome, output) = match came {
             Some(Decision::Approved { uid }) => {
-                self.ended(peer, asked, &id, "approved", Some(&format!("uid {uid}")));
+                self.ended(peer, asked, &id, Approval::Approved, Some(&format!("uid {uid}")));
                 return Confirmed::Yes(None);
             }
             Some(Decision::Denied { uid, reason }) => {
                 let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 let message = format!("`{tool}` was not run: an operator (uid {uid}) denied it{why}");
-                self.ended(peer, asked, &id, "denied", Some(&format!("uid {uid}{why}")));
+                self.ended(peer, asked, &id, Approval::Denied, Some(&format!("uid {uid}{why}")));
                 return Confirmed::No(ToolOutput::failed(ErrorCode::NotPermitted, message));
             }
-            None if cancel.is_cancelled() => {
-                ("cancelled", ToolOutput::failed(ErrorCode::Cancelled, format!("`{tool}` was cancelled")))
+            Some(Decision::Cancelled { uid }) => {
+                self.ended(peer, asked, &id, Approval::Cancelled, Some(&format!("uid {uid}")));
+                let message = format!("`{tool}` was cancelled by an operator (uid {uid})");
+                return Confirmed::No(ToolOutput::failed(ErrorCode::Cancelled, message));
             }
-            None if self.shutdown.is_draining() => ("cancelled", stopping()),
+            None if cancel.is_cancelled() => (
+                Approval::Cancelled,
+                ToolOutput::failed(ErrorCode::Cancelled, format!("`{tool}` was cancelled")),
+            ),
+            None if self.shutdown.is_draining() => (Approval::Cancelled, stopping()),
             None => {
                 let message = format!(
                     "`{tool}` was not run: an operator has to approve it with `smcpctl approvals approve {id}`, and \
                      none did within {} s; call it again",
                     within.as_secs_f64()
                 );
-                ("expired", ToolOutput::failed(ErrorCode::NotPermitted, message))
+                (Approval::Expired, ToolOutput::failed(ErrorCode::NotPermitted, message))
             }
         };
         self.ended(peer, asked, &id, outcome, None);
         Confirmed::No(output)
     }
 
-    fn ended(&self, peer: &Peer, asked: Asked<'_>, id: &str, outcome: &'static str, reason: Option<&str>) {
+    fn ended(&self, peer: &Peer, asked: Asked<'_>, id: &str, outcome: Approval, reason: Option<&str>) {
+        self.metrics.approval_ended(outcome);
         self.event(events::Kind::ApprovalEnded, peer)
             .text(Field::Tool, asked.tool.id())
             .maybe(Field::Plugin, asked.tool.plugin_name())
             .maybe(Field::Call, Some(id).filter(|id| !id.is_empty()))
-            .text(Field::Outcome, outcome)
+            .text(Field::Outcome, outcome.as_str())
             .maybe(Field::Reason, reason)
             .write();
     }
@@ -287,7 +299,7 @@ struct Gone<'a> {
 impl Drop for Gone<'_> {
     fn drop(&mut self) {
         if !self.is_told {
-            self.service.ended(self.peer, self.asked, self.id, "cancelled", None);
+            self.service.ended(self.peer, self.asked, self.id, Approval::Cancelled, None);
         }
     }
 }

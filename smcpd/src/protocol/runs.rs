@@ -13,7 +13,7 @@ use super::calls::{Asked, CallError, Event};
 use super::noted::noted;
 use super::said::Speaker;
 use super::voice::Voice;
-use super::{Peer, Service};
+use super::{Peer, Service, approvals};
 use crate::catalog::{self, CallContext, ErrorCode, Kind, Plugin, Progress, Tool, ToolOutput};
 use crate::events::{self, Field};
 use crate::executor::{Live, RunError, Sign, Spilled, Start};
@@ -33,7 +33,7 @@ impl Service {
         let tool = asked.tool;
         let started = Instant::now();
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{:x}-{number:x}", std::process::id());
+        let id = approvals::id(number);
         let cancel = cancel.child_token();
         let logged = events::is_debug_heard();
         let (live, signs) = match heard.events.is_some() || logged || heard.voice.is_some() {

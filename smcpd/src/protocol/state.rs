@@ -63,6 +63,7 @@ impl Service {
         self.metrics.render(&Moment {
             running: counts.running,
             waiting: counts.waiting,
+            approvals: self.approvals.count(),
             processes: self.executor.processes(),
             warm: [("parent", parents), ("spare", spares)],
             sessions: [

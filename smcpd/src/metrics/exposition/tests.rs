@@ -56,6 +56,7 @@ fn call<'a>(plugin: &'a str, tool: &'a str, outcome: &'static str) -> Finished<'
 fn moment() -> Moment {
     Moment {
         running: 3,
+        approvals: 2,
         groups: vec![GroupMoment {
             plugin: "a".to_owned(),
             processes: 2,
@@ -76,6 +77,7 @@ fn what_is_counted_is_read_back() {
     exposition.call_finished(&Finished { queued: None, start: None, ..call("a", "a.c", "queue_full") });
     exposition.refused(Reason::KeyWrong);
     exposition.rescanned(Rescan::Changed);
+    exposition.approval_ended(Approval::Denied);
     exposition.lines_dropped(7);
     let parsed = parse(&exposition.render(&moment()));
     for (series, value) in [
@@ -88,6 +90,9 @@ fn what_is_counted_is_read_back() {
         ("smcp_requests_refused_total{reason=\"key_wrong\"}", 1.0),
         ("smcp_requests_refused_total{reason=\"host\"}", 0.0),
         ("smcp_rescans_total{outcome=\"changed\"}", 1.0),
+        ("smcp_approvals_total{outcome=\"denied\"}", 1.0),
+        ("smcp_approvals_total{outcome=\"expired\"}", 0.0),
+        ("smcp_approvals_waiting", 2.0),
         ("smcp_plugin_lines_dropped_total", 7.0),
         ("smcp_calls_running", 3.0),
         ("smcp_sessions{transport=\"http\"}", 2.0),
