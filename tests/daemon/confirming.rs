@@ -9,13 +9,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 use smcp_test_support::{Daemon, Setup, until};
 
-use crate::alone::Asked;
+use crate::alone::{Asked, TASKS};
 use crate::client::{Client, SOON, WAYS, Way, able};
 use crate::smcpd;
 
 const CONTRACT: &str = r#"{"plugin": {"description": "d"}, "commands": [
     {"name": "wipe", "description": "Wipes", "annotations": {"destructiveHint": true},
         "parameters": [{"name": "path", "type": "string"}, {"name": "token", "type": "string", "secret": true}]},
+    {"name": "later", "description": "Takes long", "task": "optional"},
     {"name": "look", "description": "Looks", "annotations": {"readOnlyHint": true}},
     {"name": "add", "description": "Adds", "annotations": {"destructiveHint": false}}]}"#;
 
@@ -31,8 +32,12 @@ fn setup(config: &str) -> Setup {
 }
 
 fn runs(directory: &Path) -> usize {
+    runs_of(directory, "wipe")
+}
+
+fn runs_of(directory: &Path, command: &str) -> usize {
     let ran = fs::read_to_string(directory.join("STATE/smcp/state/mine/ran")).unwrap_or_default();
-    ran.lines().filter(|line| *line == "wipe").count()
+    ran.lines().filter(|line| *line == command).count()
 }
 
 /// Asks on one of the daemon's sockets.
@@ -145,6 +150,17 @@ fn what_a_client_cannot_ask_its_user_waits_for_an_operator_who_sees_what_it_is()
     let mut denied = call("/");
     decide(&daemon, &await_one(&daemon), false, Some("not on a Friday"));
     is_not_permitted(&denied.reply().json()["result"], "denied it: not on a Friday");
+    // Cancelled as a call that runs would be.
+    let mut cancelled = call("/");
+    let id = await_one(&daemon)["id"].take();
+    let metrics = daemon.get("/metrics", &[]).text();
+    assert!(metrics.contains("\nsmcp_approvals_waiting 1\n"), "{metrics}");
+    assert_eq!(control(&daemon, "control.sock", &json!({"request": "cancel", "call": id}))["reply"], "done");
+    let result = cancelled.reply().json()["result"].take();
+    assert_eq!(result["structuredContent"]["error"]["code"], "cancelled", "{result}");
+    assert!(result.to_string().contains("cancelled by an operator"), "{result}");
+    let again = control(&daemon, "control.sock", &json!({"request": "cancel", "call": id}));
+    assert_eq!(again["code"], "not_found", "{again}");
     // A client that goes away takes its call along.
     let left = call("/");
     let gone = await_one(&daemon);
@@ -160,16 +176,113 @@ fn what_a_client_cannot_ask_its_user_waits_for_an_operator_who_sees_what_it_is()
     assert_eq!(runs(daemon.path()), 1);
     let log = daemon.log();
     for (event, outcome, count) in [
-        ("approval-wanted", "", 3),
+        ("approval-wanted", "", 4),
         ("approval-ended", "approved", 1),
         ("approval-ended", "denied", 1),
-        ("approval-ended", "cancelled", 1),
+        ("approval-ended", "cancelled", 2),
     ] {
         let told =
             log.lines().filter(|line| line.contains(&format!("\"{event}\"")) && line.contains(outcome));
         assert_eq!(told.count(), count, "{event} {outcome}");
     }
     assert!(!log.contains("hush"));
+    let metrics = daemon.get("/metrics", &[]).text();
+    for (outcome, count) in [("approved", 1), ("denied", 1), ("cancelled", 2), ("expired", 0)] {
+        let line = format!("\nsmcp_approvals_total{{outcome=\"{outcome}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_key_that_is_revoked_takes_the_call_that_waits_along_and_nobody_can_approve_it_then() {
+    let daemon = setup("[confirm]\ndestructive = \"operator\"\n").start();
+    let made = control(&daemon, "control.sock", &json!({"request": "key_create", "name": "letta-1"}));
+    let secret = made["secret"].as_str().unwrap().to_owned();
+    let params = json!({"name": "mine.wipe", "arguments": {"path": "/"}});
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+    let mut connection = daemon.connect();
+    let headers = [("Content-Type", "application/json"), ("X-API-Key", &secret)];
+    connection.write("POST", "/messages/", &headers, call.as_bytes());
+    // And one whose client asked for a session.
+    let initialized = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}});
+    let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialized});
+    let accept = ("Accept", "application/json, text/event-stream");
+    let opened = daemon.post("/mcp", &[accept, headers[1]], &initialize);
+    let session = opened.header("mcp-session-id").unwrap().to_owned();
+    let mut streamed = daemon.connect();
+    let with_session = [headers[0], headers[1], accept, ("Mcp-Session-Id", &session)];
+    streamed.write("POST", "/mcp", &with_session, call.as_bytes());
+    let both = until("both wait for an operator", || Some(waiting(&daemon)).filter(|all| all.len() == 2));
+    assert!(both.iter().all(|one| one["caller"] == "letta-1"), "{both:?}");
+    let revoked = control(&daemon, "control.sock", &json!({"request": "key_revoke", "name": "letta-1"}));
+    assert_eq!(revoked["reply"], "key_changed", "{revoked}");
+    until("neither waits any longer", || waiting(&daemon).is_empty().then_some(()));
+    for call in &both {
+        let late = json!({"request": "decide", "id": call["id"], "approve": true});
+        let refused = control(&daemon, "control.sock", &late);
+        assert_eq!(refused["code"], "not_found", "{refused}");
+        assert!(refused["message"].as_str().unwrap().contains("waits for approval"), "{refused}");
+    }
+    let reply = connection.reply();
+    assert_eq!(reply.status, 401, "{}", reply.text());
+    let cancelled = daemon
+        .log()
+        .lines()
+        .filter(|line| line.contains("approval-ended") && line.contains("cancelled"))
+        .count();
+    assert_eq!((cancelled, runs(daemon.path())), (2, 0), "{}", daemon.log());
+    drop(streamed);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_task_waits_for_its_operator_as_a_task() {
+    let daemon = setup("[confirm]\ndestructive = \"elicit\"\n").start();
+    let capabilities = json!({"extensions": {TASKS: {}}});
+    let about =
+        |method: &str, id: &Value| Asked::new(method, json!({"taskId": id}), &capabilities).result(&daemon);
+    let begin = || {
+        let task = Asked::call("mine.later", json!({}), &capabilities).result(&daemon);
+        assert_eq!((&task["resultType"], &task["status"]), (&json!("task"), &json!("working")), "{task}");
+        (task["taskId"].clone(), await_one(&daemon))
+    };
+    let ended = |id: &Value| {
+        until("the task ends", || Some(about("tasks/get", id)).filter(|task| task["status"] != "working"))
+    };
+    let (approved, call) = begin();
+    assert_eq!(about("tasks/get", &approved)["status"], "working");
+    assert_eq!(runs_of(daemon.path(), "later"), 0);
+    decide(&daemon, &call, true, None);
+    let task = ended(&approved);
+    assert_eq!(
+        (&task["status"], &task["result"]["structuredContent"]["done"]),
+        (&json!("completed"), &json!(true)),
+        "{task}"
+    );
+    assert_eq!(runs_of(daemon.path(), "later"), 1);
+    let (denied, call) = begin();
+    decide(&daemon, &call, false, Some("not now"));
+    let task = ended(&denied);
+    assert_eq!(task["status"], "completed", "{task}");
+    is_not_permitted(&task["result"], "denied it: not now");
+    // One that its client gives up waits for nobody.
+    let (given_up, call) = begin();
+    about("tasks/cancel", &given_up);
+    assert_eq!(about("tasks/get", &given_up)["status"], "cancelled");
+    until("it waits no longer", || waiting(&daemon).is_empty().then_some(()));
+    let late = json!({"request": "decide", "id": call["id"], "approve": true});
+    assert_eq!(control(&daemon, "control.sock", &late)["code"], "not_found");
+    // A client that can ask its user is asked first, and then there is nothing to wait for.
+    let both = json!({"elicitation": {}, "extensions": {TASKS: {}}});
+    let ask = || Asked::call("mine.later", json!({}), &both);
+    let first = ask().result(&daemon);
+    assert_eq!(first["inputRequests"]["smcp.confirm"]["method"], "elicitation/create", "{first}");
+    let yes = json!({"smcp.confirm": {"action": "accept", "content": {"confirm": true}}});
+    let back = ask().param("requestState", first["requestState"].clone()).param("inputResponses", yes);
+    let result = back.result(&daemon);
+    assert_eq!(result["structuredContent"]["done"], true, "{result}");
+    assert_eq!(runs_of(daemon.path(), "later"), 2);
     assert!(daemon.stop().success());
 }
 

@@ -58,6 +58,11 @@ impl ToolOutput {
         }
     }
 
+    /// No result yet: somebody has to be asked first.
+    pub(crate) fn asking(needed: Needed) -> Self {
+        Self { content: vec![text_block("")], structured: None, error: None, needed: Some(needed) }
+    }
+
     /// The text of the first block: of a failure, why.
     pub(crate) fn first_text(&self) -> &str {
         self.content[0]["text"].as_str().unwrap_or_default()

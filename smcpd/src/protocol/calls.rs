@@ -125,6 +125,12 @@ impl Service {
             true => Input::read(params.responses, params.state.as_deref(), &self.seal, &binding)?,
             false => None,
         };
+        if long_calls::is_long(&tool, peer)? {
+            return match self.long_call(peer, asked, Arc::clone(&tool), input).await? {
+                LongCall::Goes(task) => Ok(long_calls::created(&task)),
+                LongCall::Ended(output) => self.answered(peer, output, &binding),
+            };
+        }
         let (input, is_confirmed) = match self.confirm(peer, asked, input, None, cancel).await {
             Confirmed::Free(input) => (input, false),
             Confirmed::Yes(input) => (input, true),
@@ -133,26 +139,19 @@ impl Service {
             }
             Confirmed::No(output) => return self.answered(peer, output, &binding),
         };
-        let answered = |mut output: ToolOutput| {
-            if is_confirmed {
-                self.keep_confirmed(&mut output);
-            }
-            self.answered(peer, output, &binding)
-        };
-        if long_calls::is_long(&tool, peer)? {
-            return match self.long_call(peer, asked, Arc::clone(&tool), input).await? {
-                LongCall::Goes(task) => Ok(long_calls::created(&task)),
-                LongCall::Ended(output) => answered(output),
-            };
-        }
         let output = match self.carry_out(peer, asked, input, None, cancel).await {
             Err(CallError::Arguments(message)) if !peer.revision.bad_arguments_are_results() => {
                 return Err(RpcError::new(INVALID_PARAMS, message));
             }
             Err(CallError::Arguments(message)) => ToolOutput::failed(ErrorCode::InvalidArguments, message),
-            Ok(output) => output,
+            Ok(mut output) => {
+                if is_confirmed {
+                    self.keep_confirmed(&mut output);
+                }
+                output
+            }
         };
-        answered(output)
+        self.answered(peer, output, &binding)
     }
 
     /// The result of a call, or what it needs of a stateless client.

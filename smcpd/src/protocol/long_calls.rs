@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::asking::{self, AskError, Input};
 use super::calls::{Asked, CallError};
 use super::client::Client;
+use super::confirming::Confirmed;
 use super::jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, MISSING_CAPABILITY, RpcError};
 use super::runs::Heard;
 use super::tasks::{EXTENSION, Task};
@@ -96,6 +97,7 @@ impl Service {
         Ok(LongCall::Goes(created))
     }
 
+    /// Runs the command once, as soon as whoever has to confirm that has done so.
     async fn round(
         self: Arc<Self>,
         long: Long,
@@ -108,7 +110,17 @@ impl Service {
             traceparent: long.traceparent.as_deref(),
             progress: None,
         };
-        self.run_once(&long.peer, asked, input.as_ref(), Heard::default(), &cancel).await
+        let (input, is_confirmed) = match self.confirm(&long.peer, asked, input, None, &cancel).await {
+            Confirmed::Free(input) => (input, false),
+            Confirmed::Yes(input) => (input, true),
+            Confirmed::Ask(needed) => return Ok(ToolOutput::asking(needed)),
+            Confirmed::No(output) => return Ok(output),
+        };
+        let mut output = self.run_once(&long.peer, asked, input.as_ref(), Heard::default(), &cancel).await?;
+        if is_confirmed {
+            self.keep_confirmed(&mut output);
+        }
+        Ok(output)
     }
 
     /// Brings a task to its end, with as many rounds of questions as it takes.
