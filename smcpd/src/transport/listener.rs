@@ -1,6 +1,7 @@
 //! Accepts connections and serves the routes on each, within limits of number and time.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::connections::Place;
 use super::containers::FromContainer;
 use super::tls::Accepted;
+use super::turns::Turn;
 use super::{Ends, Front};
 use crate::config::{self, Config};
 use crate::limits::{Limit, Who};
@@ -195,6 +197,7 @@ async fn speak(
 ) {
     let peer = ends.peer;
     let heard = AtomicBool::new(false);
+    let turn = Turn::default();
     let ended = Arc::clone(&front);
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         heard.store(true, Ordering::Relaxed);
@@ -206,8 +209,11 @@ async fn speak(
         if let Some(mark) = mark {
             request.extensions_mut().insert(mark);
         }
-        let answer = front.answer(request);
-        async { Ok::<_, Infallible>(answer.await) }
+        let (turn, answer) = (&turn, front.answer(request));
+        async move {
+            turn.begin().await;
+            Ok::<_, Infallible>(answer.await)
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -231,7 +237,7 @@ async fn speak(
     let mut is_leaving = false;
     loop {
         tokio::select! {
-            result = connection.as_mut() => {
+            result = poll_fn(|context| turn.take(connection.as_mut(), context)) => {
                 if let Err(error) = result {
                     note(&ended, &error, peer, heard.load(Ordering::Relaxed));
                     tracing::debug!(%peer, %error, "a connection ended badly");

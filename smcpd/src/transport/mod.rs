@@ -1,8 +1,9 @@
 //! The doors that agents come through: HTTP (Streamable HTTP, HTTP+SSE, direct mode, health) and stdio.
 //!
 //! `listener` accepts connections and knows hyper, `containers` listens on bridges, `tls` has them speak TLS, `connections`
-//! counts them; `gate` decides who passes and `visits` who does without a key, `rates` how often, `limits` says what was too
-//! much, `body` reads; the rest are the routes. A route reads a frame, says who sent it, and hands it to the protocol.
+//! counts them, `turns` has each let the others go on; `gate` decides who passes and `visits` who does without a key, `rates`
+//! how often, `limits` says what was too much, `body` reads; the rest are the routes. A route reads a frame, says who sent it,
+//! and hands it to the protocol.
 
 mod alone;
 mod answer;
@@ -21,6 +22,7 @@ mod reply;
 mod stdio;
 mod streamable;
 mod tls;
+mod turns;
 mod visits;
 
 use std::net::SocketAddr;
