@@ -214,6 +214,33 @@ fn the_port_speaks_tls_and_says_so_to_whoever_does_not() {
 }
 
 #[test]
+fn one_connection_too_many_is_closed_without_a_word_that_its_client_could_not_read() {
+    let authority = Authority::new();
+    let daemon = serving(&authority.server(), "[http]\nmax_connections = 1\n").start();
+    // The one that awaited the start may still be there.
+    let enter = || {
+        until("a connection is let in", || {
+            let mut client = Secure::open(daemon.address(), &authority, None).ok()?;
+            client.health().ok().map(|_| client)
+        })
+    };
+    let mut first = enter();
+    for hello in [&[22, 3, 1, 2, 0, 1][..], b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+        let mut late = TcpStream::connect(daemon.address()).unwrap();
+        late.set_read_timeout(Some(PATIENCE)).unwrap();
+        // Closed already, perhaps.
+        let _sent = late.write_all(hello);
+        let mut said = Vec::new();
+        let end = late.read_to_end(&mut said).map_err(|error| error.kind());
+        assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
+        assert!(matches!(end, Ok(0) | Err(io::ErrorKind::ConnectionReset)), "{end:?}");
+    }
+    assert_eq!(first.health().unwrap(), 200, "who is in stays in");
+    drop(first);
+    enter();
+}
+
+#[test]
 fn a_renewed_certificate_is_served_at_once_and_a_bad_one_is_not() {
     let authority = Authority::new();
     let (first, second) = (authority.server(), authority.server());
