@@ -174,7 +174,7 @@ pub(crate) static ENTRIES: [Entry; 38] = [
     entry(Kind::LettaFailed, "letta-failed", "5780283051a447a6af3cd030c95fdb86", Warning, "Letta's variables cannot be fetched", &[Field::Agent, Field::Reason]),
     entry(Kind::LettaRefused, "letta-refused", "5641fbd70efb4b4f982fdac791631c74", Warning, "some of Letta's variables are not passed on", &[Field::Agent, Field::Reason]),
     entry(Kind::CertificateLoaded, "certificate-loaded", "d3a7d727ef3ef4f3a55756998561708d", Info, "the port has a new certificate", &[]),
-    entry(Kind::CertificateRefused, "certificate-refused", "7508fd1b5fc9104e574563ca59c4e123", Warning, "the new certificate is not used, and the old one stays", &[Field::Reason]),
+    entry(Kind::CertificateRefused, "certificate-refused", "7508fd1b5fc9104e574563ca59c4e123", Warning, "the new files of `[tls]` are not used, and the old ones stay", &[Field::Reason]),
     entry(Kind::HandshakeFailed, "handshake-failed", "4ef931ef66dc0ed4a0f1f0ef6368aba5", Notice, "a connection did not come to speak TLS", REFUSED),
     entry(Kind::TokenKeysLoaded, "token-keys-loaded", "9195ff0c86ff5ddf1a808d0bca4e3b0f", Info, "the issuer's keys are here", &[]),
     entry(Kind::TokenKeysFailed, "token-keys-failed", "a1f9f239726711973859900a2e4f050c", Warning, "the issuer's keys cannot be had", &[Field::Reason]),

@@ -9,8 +9,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -20,6 +20,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::smcpd;
 
@@ -63,6 +65,30 @@ impl Authority {
 
     fn client(&self, name: &str) -> Pair {
         self.sign(name, &[], (2020, 4000))
+    }
+
+    /// A list of those that were revoked, good until a year.
+    fn list(&self, revoked: &[&Pair], until: i32) -> String {
+        let serial = |pair: &&Pair| {
+            let der = der(pair);
+            let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+            SerialNumber::from_slice(certificate.raw_serial())
+        };
+        let entry = |pair| RevokedCertParams {
+            serial_number: serial(pair),
+            revocation_time: date_time_ymd(2021, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(until, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 }
 
@@ -252,7 +278,7 @@ fn a_renewed_certificate_is_served_at_once_and_a_bad_one_is_not() {
     until("the new one is served", || (served() == der(&second)).then_some(()));
     let expired = authority.sign("late", &["localhost"], (2000, 2001));
     let mixed = Pair { certificate: first.certificate.clone(), key: authority.server().key };
-    for (bad, said) in [(&expired, "it has expired"), (&mixed, "do not belong together")] {
+    for (bad, said) in [(&expired, "the certificate has expired"), (&mixed, "do not belong together")] {
         put(daemon.path(), bad);
         let refused =
             |said: &str| events(&daemon, "certificate-refused").iter().any(|told| told.contains(said));
@@ -325,6 +351,78 @@ fn where_certificates_are_required_only_one_of_the_authority_opens_a_connection(
     }
     let stranger = open(Some(&ours.client("agent-1"))).and_then(|mut client| client.health());
     assert!(stranger.is_err(), "{stranger:?}");
+}
+
+#[test]
+fn a_revoked_certificate_opens_nothing_more_and_a_list_that_is_no_good_changes_nothing() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let (good, lost) = (ours.client("agent-1"), ours.client("agent-2"));
+    let setup = smcpd();
+    let [ca, lists] = ["clients.pem", "clients.crl"].map(|name| setup.path().join(name));
+    let write = |text: &str| {
+        fs::write(lists.with_extension("fresh"), text).unwrap();
+        fs::rename(lists.with_extension("fresh"), &lists).unwrap();
+    };
+    fs::write(&ca, &ours.pem).unwrap();
+    write(&ours.list(&[], 4000));
+    let more = format!("client_ca = {ca:?}\nclient_crl = {lists:?}");
+    let daemon = configured(setup, &ours.server(), &more).start();
+    let open = |shown: &Pair| {
+        let mut client = Secure::open(daemon.address(), &ours, Some(shown))?;
+        client.health().map(|_| client)
+    };
+    let mut held = open(&lost).unwrap();
+    assert_eq!(held.caller("").unwrap(), "cert:agent-2");
+    write(&ours.list(&[&lost], 4000));
+    until("the list is taken", || open(&lost).is_err().then_some(()));
+    assert_eq!(held.caller(""), Err(401), "a connection that is open is worth nothing");
+    let check = || {
+        let mut check = Command::new(env!("CARGO_BIN_EXE_smcpd"));
+        check.arg("--config").arg(daemon.path().join("smcpd.toml")).arg("--check");
+        check.env("HOME", daemon.path()).output().unwrap()
+    };
+    assert!(check().status.success());
+    let torn = "-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n";
+    for (bad, said) in
+        [("", "has no revocation list in PEM"), (torn, "has a revocation list that cannot be read")]
+    {
+        write(bad);
+        let refused = || events(&daemon, "certificate-refused").iter().any(|told| told.contains(said));
+        until("it is refused", || refused().then_some(()));
+        let start = check();
+        let start = (start.status.code(), String::from_utf8(start.stderr).unwrap());
+        assert!(
+            start.0 == Some(2) && start.1.contains("tls.client_crl") && start.1.contains(said),
+            "{start:?}"
+        );
+    }
+    write(&ours.list(&[], 2021));
+    until("it is refused", || {
+        events(&daemon, "certificate-refused").iter().any(|told| told.contains("has expired")).then_some(())
+    });
+    assert!(open(&lost).is_err(), "the last list that was good holds");
+    assert_eq!(open(&good).unwrap().caller("").unwrap(), "cert:agent-1");
+    // One that can say nothing of them lets nobody in.
+    write(&theirs.list(&[], 4000));
+    until("nobody is let in", || open(&good).is_err().then_some(()));
+}
+
+#[test]
+fn a_revocation_list_that_is_out_of_date_lets_nobody_in() {
+    let ours = Authority::new();
+    let setup = smcpd();
+    let [ca, lists] = ["clients.pem", "clients.crl"].map(|name| setup.path().join(name));
+    fs::write(&ca, &ours.pem).unwrap();
+    fs::write(&lists, ours.list(&[], 2021)).unwrap();
+    let more = format!("client_ca = {ca:?}\nclient_crl = {lists:?}");
+    let daemon = configured(setup, &ours.server(), &more).start();
+    let client = ours.client("agent-1");
+    let open = || Secure::open(daemon.address(), &ours, Some(&client)).and_then(|mut it| it.health());
+    assert!(open().is_err());
+    let told = events(&daemon, "handshake-failed");
+    assert!(told.iter().any(|told| told.contains("revocation list expired")), "{told:?}");
+    fs::write(&lists, ours.list(&[], 4000)).unwrap();
+    until("the new list is taken", || open().ok());
 }
 
 #[test]
@@ -446,6 +544,7 @@ fn what_cannot_be_used_stops_the_start_with_what_to_do() {
         (&pair, 0o600, "client_ca = \"/nonexistent\"", "cannot read `/nonexistent`"),
         (&pair, 0o600, "client_ca = \"here\"", "a path begins with /"),
         (&pair, 0o600, "client_auth = \"required\"", "`tls.client_ca` is not: set it too"),
+        (&pair, 0o600, "client_crl = \"/x\"", "`tls.client_ca` is not: set it too"),
     ] {
         let setup = serving(pair, more).argument("--check");
         fs::set_permissions(setup.path().join("tls.key"), fs::Permissions::from_mode(mode)).unwrap();

@@ -329,7 +329,7 @@ fn credentials_are_keys_and_what_one_plugin_alone_is_granted() {
 }
 
 /// Keys that have no value by default, or one that depends on the machine.
-const EXAMPLES: [&str; 29] = [
+const EXAMPLES: [&str; 30] = [
     "oauth.issuer",
     "oauth.resource",
     "oauth.jwks",
@@ -337,6 +337,7 @@ const EXAMPLES: [&str; 29] = [
     "tls.certificate",
     "tls.key",
     "tls.client_ca",
+    "tls.client_crl",
     "tls.client_auth",
     "tls.callers",
     "sandbox.exec",
@@ -395,6 +396,7 @@ fn keys_of_the_mirror() -> Vec<String> {
     file.tls.certificate = Some("/".into());
     file.tls.key = Some("/".into());
     file.tls.client_ca = Some("/".into());
+    file.tls.client_crl = Some("/".into());
     file.tls.client_auth = Some(tls::ClientAuth::Required);
     file.plugin.insert("NAME".to_owned(), plugin);
     file.profiles.file = Some("/".into());

@@ -31,6 +31,8 @@ pub(crate) struct Tls {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsClients {
     pub(crate) ca: PathBuf,
+    /// Lists of those that were revoked; with it, a certificate that no list speaks of is not trusted.
+    pub(crate) crl: Option<PathBuf>,
     /// Whoever shows none is not connected.
     pub(crate) required: bool,
 }
@@ -50,6 +52,7 @@ pub(super) struct Given {
     pub(super) certificate: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
     pub(super) client_ca: Option<PathBuf>,
+    pub(super) client_crl: Option<PathBuf>,
     pub(super) client_auth: Option<ClientAuth>,
     pub(super) handshake_timeout: Seconds,
     pub(super) callers: BTreeMap<String, GivenCaller>,
@@ -68,6 +71,7 @@ impl Default for Given {
             certificate: None,
             key: None,
             client_ca: None,
+            client_crl: None,
             client_auth: None,
             handshake_timeout: Seconds(10.0),
             callers: BTreeMap::new(),
@@ -105,6 +109,8 @@ pub(super) fn check(
     let certificate = choose("certificate", &credentials.tls_certificate, &given.certificate)?;
     let private = choose("key", &credentials.tls_key, &given.key)?;
     let authorities = choose("client_ca", &credentials.tls_client_ca, &given.client_ca)?;
+    // No credential: those stay as they were at the start, and a list is renewed more often than a daemon is restarted.
+    let lists = choose("client_crl", &None, &given.client_crl)?;
     let lacks = |set: &str, other: &str| {
         key.refuse(&format!("tls.{set}"), format!("is set, and `tls.{other}` is not: set it too"))
     };
@@ -115,11 +121,13 @@ pub(super) fn check(
         (None, None) if authorities.is_some() => return Err(lacks("client_ca", "certificate")),
         (None, None) if given.client_auth.is_some() => return Err(lacks("client_auth", "certificate")),
         (None, None) if !given.callers.is_empty() => return Err(lacks("callers", "certificate")),
+        (None, None) if lists.is_some() => return Err(lacks("client_crl", "certificate")),
         (None, None) => return Ok(None),
     };
     let required = given.client_auth != Some(ClientAuth::Optional);
     let clients = match authorities {
-        Some(ca) => Some(TlsClients { ca, required }),
+        Some(ca) => Some(TlsClients { ca, crl: lists, required }),
+        None if lists.is_some() => return Err(lacks("client_crl", "client_ca")),
         None if given.client_auth.is_some() => return Err(lacks("client_auth", "client_ca")),
         None => None,
     };

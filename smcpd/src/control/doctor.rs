@@ -43,6 +43,15 @@ pub(super) fn examine(control: &Control) -> Vec<Finding> {
     if let Some(loaded) = control.tls.get() {
         found.extend(of_certificate(loaded.not_before, loaded.not_after, SystemTime::now()));
         found.extend(of_names(&loaded.names, &config.http.hosts));
+        found.extend(loaded.lists_until.filter(|until| *until < SystemTime::now()).map(|_| {
+            finding(
+                "revocations-expired",
+                Severity::Error,
+                "tls.client_crl",
+                "a revocation list is out of date: no client's certificate is taken",
+                "renew it: the files of `[tls]` are read again when they change",
+            )
+        }));
     }
     found.extend(control.oauth.failure().map(|(reason, is_known)| {
         let so = if is_known { "tokens are judged by earlier ones" } else { "no token is taken" };

@@ -33,10 +33,11 @@ impl Client {
         })
     }
 
-    /// Returns who it is, if its certificate is still good: a connection may outlive it, or the trust in its authority.
+    /// Returns who it is, if its certificate is still good: a connection may outlive it, or the trust in its authority, and
+    /// it may be revoked meanwhile.
     pub(crate) fn name(&self, server: Option<&Arc<Loaded>>, now: SystemTime) -> Option<Arc<str>> {
         let server = server?;
-        if now > self.not_after {
+        if now > self.not_after || server.lists_until.is_some_and(|until| now > until) {
             return None;
         }
         let mut judged_by = self.judged_by.lock().unwrap_or_else(PoisonError::into_inner);

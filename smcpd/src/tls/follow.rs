@@ -79,8 +79,14 @@ impl Following {
         let read = tokio::task::spawn_blocking(move || (Identity::of(&reading), load(&reading))).await;
         let Ok((identity, read)) = read else { return };
         let chosen = read.map_err(|error| error.to_string()).and_then(|new| {
-            let used = used.as_deref().map(|used| used.not_after);
-            is_worth_it(used, new.not_before, new.not_after, SystemTime::now())?;
+            let now = SystemTime::now();
+            let certificate = used.as_deref().map(|used| used.not_after);
+            is_worth_it(certificate, new.not_before, new.not_after, now)
+                .map_err(|reason| format!("the certificate {reason}"))?;
+            let lists = used.as_deref().and_then(|used| used.lists_until);
+            let until = new.lists_until.unwrap_or(now);
+            is_worth_it(lists, SystemTime::UNIX_EPOCH, until, now)
+                .map_err(|reason| format!("a revocation list {reason}"))?;
             Ok(new)
         });
         match chosen {
@@ -93,7 +99,8 @@ impl Following {
             Err(reason) => {
                 self.refused = Some((settings, identity));
                 self.state.send_modify(|state| state.failure = Some(reason.clone()));
-                let message = format!("the new certificate is not used, and the old one stays: {reason}");
+                let message =
+                    format!("the new files of `[tls]` are not used, and the old ones stay: {reason}");
                 Event::of(Kind::CertificateRefused).text(Field::Reason, reason).write_as(&message);
             }
         }
@@ -106,7 +113,7 @@ impl Loaded {
     }
 }
 
-/// A certificate that clients will refuse does not take the place of one that they accept.
+/// What is out of date, or is to come, does not take the place of what is good.
 fn is_worth_it(
     used: Option<SystemTime>,
     not_before: SystemTime,
@@ -114,8 +121,8 @@ fn is_worth_it(
     now: SystemTime,
 ) -> Result<(), String> {
     match used {
-        Some(used) if used >= now && not_after < now => Err("it has expired".to_owned()),
-        Some(used) if used >= now && not_before > now => Err("it is not valid yet".to_owned()),
+        Some(used) if used >= now && not_after < now => Err("has expired".to_owned()),
+        Some(used) if used >= now && not_before > now => Err("is not valid yet".to_owned()),
         Some(_) | None => Ok(()),
     }
 }
@@ -131,8 +138,8 @@ mod tests {
         for (used, from, until, expected) in [
             (None, 0, 50, Ok(())),
             (Some(150), 50, 200, Ok(())),
-            (Some(150), 0, 99, Err("it has expired")),
-            (Some(150), 101, 200, Err("it is not valid yet")),
+            (Some(150), 0, 99, Err("has expired")),
+            (Some(150), 101, 200, Err("is not valid yet")),
             (Some(99), 0, 50, Ok(())),
             (Some(99), 101, 200, Ok(())),
         ] {

@@ -1,18 +1,19 @@
-//! Makes a server of the files: certificate, key, and the authorities of clients.
+//! Makes a server of the files: certificate, key, and the authorities of clients with what they revoked.
 
 use std::fs;
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{CertificateRevocationList, FromDer, GeneralName, X509Certificate};
 
 use crate::config;
 use crate::paths;
@@ -40,14 +41,20 @@ pub(crate) enum LoadError {
     Pair { certificate: PathBuf, key: PathBuf, source: rustls::Error },
     #[error("`{}` has no usable authority: {source}", path.display())]
     Authorities { path: PathBuf, source: VerifierBuilderError },
+    #[error("`{}` has no revocation list in PEM; `openssl crl -inform der` makes one of DER", .0.display())]
+    NoList(PathBuf),
+    #[error("`{}` has a revocation list that cannot be read: {reason}", path.display())]
+    List { path: PathBuf, reason: String },
 }
 
 impl LoadError {
     /// The field of `[tls]` that it is about.
     pub(crate) fn field(&self, settings: &config::Tls) -> &'static str {
+        let lists = settings.clients.as_ref().and_then(|clients| clients.crl.as_deref());
         let of = |path: &Path| match path {
             path if path == settings.certificate => "certificate",
             path if path == settings.key => "key",
+            path if Some(path) == lists => "client_crl",
             _ => "client_ca",
         };
         match self {
@@ -57,6 +64,7 @@ impl LoadError {
             | Self::Certificate { path, .. } => of(path),
             Self::Open(_) | Self::NoKey(_) | Self::Pair { .. } => "key",
             Self::Authorities { .. } => "client_ca",
+            Self::NoList(_) | Self::List { .. } => "client_crl",
         }
     }
 }
@@ -69,6 +77,8 @@ pub(crate) struct Loaded {
     pub(crate) server: Arc<ServerConfig>,
     /// Judges the certificates of clients, where they are asked for any.
     pub(super) verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// Until when what is known of revoked certificates holds; after it no client's certificate is trusted.
+    pub(crate) lists_until: Option<SystemTime>,
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
     /// The names and addresses that the certificate is for.
@@ -103,8 +113,9 @@ pub(super) struct Identity(Vec<Option<Stamp>>);
 
 impl Identity {
     pub(super) fn of(settings: &config::Tls) -> Self {
-        let authorities = settings.clients.as_ref().map(|clients| &clients.ca);
-        let all = [&settings.certificate, &settings.key].into_iter().chain(authorities);
+        let of_clients =
+            settings.clients.iter().flat_map(|clients| iter::once(&clients.ca).chain(&clients.crl));
+        let all = [&settings.certificate, &settings.key].into_iter().chain(of_clients);
         Self(all.map(|path| Stamp::of(path)).collect())
     }
 }
@@ -124,6 +135,8 @@ pub(crate) fn load(settings: &config::Tls) -> Result<Loaded, LoadError> {
         .with_safe_default_protocol_versions()
         .map_err(pair)?;
     let verifier = settings.clients.as_ref().map(|clients| verifier(clients, &provider)).transpose()?;
+    let (verifier, lists_until) = verifier.unzip();
+    let lists_until = lists_until.flatten();
     let (not_before, not_after, names) = facts(&chain[0])
         .map_err(|reason| LoadError::Certificate { path: settings.certificate.clone(), reason })?;
     let builder = match &verifier {
@@ -138,7 +151,16 @@ pub(crate) fn load(settings: &config::Tls) -> Result<Loaded, LoadError> {
         server.send_tls13_tickets = 0;
     }
     let server = Arc::new(server);
-    Ok(Loaded { settings: settings.clone(), identity, server, verifier, not_before, not_after, names })
+    Ok(Loaded {
+        settings: settings.clone(),
+        identity,
+        server,
+        verifier,
+        lists_until,
+        not_before,
+        not_after,
+        names,
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
@@ -164,10 +186,27 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, LoadError> {
     PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|_| LoadError::NoKey(path.to_owned()))
 }
 
+/// The lists of a file, and when the first of them is out of date.
+fn lists(path: &Path) -> Result<(Vec<CertificateRevocationListDer<'static>>, Option<SystemTime>), LoadError> {
+    let text = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&text).collect();
+    let lists =
+        found.ok().filter(|lists| !lists.is_empty()).ok_or_else(|| LoadError::NoList(path.to_owned()))?;
+    let mut until = None;
+    for list in &lists {
+        let (_, parsed) = CertificateRevocationList::from_der(list)
+            .map_err(|error| LoadError::List { path: path.to_owned(), reason: error.to_string() })?;
+        let next = parsed.next_update().map(|next| time(next.timestamp()));
+        until = until.into_iter().chain(next).min();
+    }
+    Ok((lists, until))
+}
+
+/// Who judges the certificates of clients, and until when that can be done.
 fn verifier(
     clients: &config::TlsClients,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, LoadError> {
+) -> Result<(Arc<dyn ClientCertVerifier>, Option<SystemTime>), LoadError> {
     let mut roots = RootCertStore::empty();
     for authority in chain(&clients.ca)? {
         roots.add(authority).map_err(|error| LoadError::Certificate {
@@ -177,10 +216,20 @@ fn verifier(
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let builder = if clients.required { builder } else { builder.allow_unauthenticated() };
-    builder
-        .build()
-        .map(|verifier| verifier as Arc<dyn ClientCertVerifier>)
-        .map_err(|source| LoadError::Authorities { path: clients.ca.clone(), source })
+    let (builder, until) = match &clients.crl {
+        None => (builder, None),
+        Some(path) => {
+            let (lists, until) = lists(path)?;
+            (builder.with_crls(lists).enforce_revocation_expiration(), until)
+        }
+    };
+    let verifier = builder.build().map_err(|source| match (source, &clients.crl) {
+        (VerifierBuilderError::InvalidCrl(error), Some(path)) => {
+            LoadError::List { path: path.clone(), reason: rustls::Error::from(error).to_string() }
+        }
+        (source, _) => LoadError::Authorities { path: clients.ca.clone(), source },
+    })?;
+    Ok((verifier, until))
 }
 
 /// From when and until when a certificate holds, and whom it names.
