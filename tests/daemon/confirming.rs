@@ -310,9 +310,16 @@ fn an_operators_word_is_not_the_clients_to_give_and_comes_in_time_or_not_at_all(
 
 #[test]
 fn a_call_that_waits_for_an_operator_does_not_hold_up_the_daemons_end() {
-    let daemon = setup("[confirm]\ndestructive = \"operator\"\n").start();
+    let daemon = setup("[confirm]\ndestructive = \"operator\"\nmax = 1\n").start();
     let mut call = daemon.begin("mine.wipe", json!({}));
     await_one(&daemon);
+    // One more than may wait is refused, counted and noted.
+    let refused = daemon.call("mine.wipe", json!({}));
+    assert_eq!(refused["structuredContent"]["error"]["code"], "queue_full", "{refused}");
+    let metrics = daemon.get("/metrics", &[]).text();
+    assert!(metrics.contains("\nsmcp_approvals_total{outcome=\"refused\"} 1\n"), "{metrics}");
+    let is_noted = |line: &str| line.contains("approval-ended") && line.contains("\"refused\"");
+    assert!(daemon.log().lines().any(is_noted), "{}", daemon.log());
     let at = daemon.path().to_owned();
     daemon.signal(rustix::process::Signal::TERM);
     let result = call.reply().json()["result"].take();
