@@ -19,6 +19,7 @@ mod hijacking;
 mod hostile_clients;
 mod hostile_plugins;
 mod keys;
+mod launchers;
 mod layers;
 mod letta;
 mod limits;

@@ -71,8 +71,10 @@ impl DaemonError {
 /// Runs the program: the launcher's step, `inspect`, `--check`, or the daemon itself.
 pub fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
-    if arguments.nth(1).is_some_and(|first| first == launch::SUBCOMMAND) {
-        return launch::main(arguments);
+    match arguments.nth(1) {
+        Some(first) if first == launch::SUBCOMMAND => return launch::main(arguments),
+        Some(first) if first == launch::WAITING => return launch::wait(arguments),
+        _ => {}
     }
     if std::env::args_os().nth(1).is_some_and(|first| first == confine::SUBCOMMAND) {
         return confine::main(std::env::args_os().skip(2));

@@ -42,8 +42,8 @@ pub(crate) use live::{Live, Sign};
 use sandbox::Sandbox;
 use spawner::Spawner;
 pub(crate) use spill::Spilled;
-use warm::Workers;
 pub(crate) use warm::{CALL_VARIABLES, Start, Warm, WarmLimits, WarmState};
+use warm::{Post, Workers};
 
 use crate::pulse::Heart;
 use crate::redact::Redactor;
@@ -238,13 +238,23 @@ impl Executor {
         // Dropped with this future, whether it finished or the caller lost interest.
         let _abandoned = cancel.clone().drop_guard();
         let (program, warm) = (invocation.program.clone(), invocation.warm.clone());
-        let (spawner, workers) = (Arc::clone(&self.spawner), Arc::clone(&self.workers));
+        let workers = Arc::clone(&self.workers);
         let (ending, grace) = (self.ending.clone(), self.grace());
         let redactor = self.redactor();
         live.take_out(Arc::clone(&redactor));
         let (sender, receiver) = oneshot::channel();
+        let tasks = self.tasks.clone();
         self.tasks.spawn(async move {
-            let outcome = process::run(&spawner, &workers, invocation, &live, &cancel, &ending, grace).await;
+            let began = |how, invocation: &Invocation| {
+                if let (Start::Cold, Some(_), Some(post)) = (how, &turn, Post::of(invocation)) {
+                    let (workers, ending, warm) =
+                        (Arc::clone(&workers), ending.clone(), invocation.warm.clone());
+                    // Beside the call, which takes longer.
+                    tasks
+                        .spawn(async move { workers.replace_launcher(post, warm.as_deref(), &ending).await });
+                }
+            };
+            let outcome = process::run(&workers, invocation, began, &live, &cancel, &ending, grace).await;
             // The lane is free only when nothing of the call is left.
             drop(turn);
             let _unless_abandoned = sender.send(outcome);
@@ -329,8 +339,8 @@ impl Executor {
         self.spawner.groups().is_some()
     }
 
-    /// Parents and spares that wait.
-    pub(crate) fn warm_counts(&self) -> (usize, usize) {
+    /// Parents, spares and launchers that wait.
+    pub(crate) fn warm_counts(&self) -> [usize; 3] {
         self.workers.counts()
     }
 

@@ -67,6 +67,7 @@ fn spawn<'a>(spawner: &'a Spawner, invocation: &Invocation) -> io::Result<Leader
         stdout: Stdio::piped(),
         stderr: Stdio::piped(),
         sandbox: invocation.sandbox.as_deref(),
+        waits: false,
     };
     let mut child = spawner.start_leader(program)?;
     let pipes = Pipes {
@@ -84,14 +85,11 @@ struct Started<'a> {
     how: Start,
 }
 
-async fn start<'a>(
-    spawner: &'a Spawner,
-    workers: &Workers,
-    invocation: &Invocation,
-) -> io::Result<Started<'a>> {
-    if let Some(warm) = &invocation.warm
+async fn start<'a>(workers: &'a Workers, invocation: &Invocation) -> io::Result<Started<'a>> {
+    let spawner = &workers.spawner;
+    if workers.may_take(invocation)
         && let Some((theirs, pipes)) = Pipes::pair(invocation.stdin.is_some())
-        && let Some((taken, how)) = workers.take(warm, invocation, [&theirs.0, &theirs.1, &theirs.2]).await
+        && let Some((taken, how)) = workers.take(invocation, [&theirs.0, &theirs.1, &theirs.2]).await
     {
         let leader = Leader { pid: taken.pid, pipes: Some(pipes), spawner, reaped: false };
         return Ok(Started { leader, taken: Some(taken), how });
@@ -99,19 +97,22 @@ async fn start<'a>(
     Ok(Started { leader: spawn(spawner, invocation)?, taken: None, how: Start::Cold })
 }
 
-/// Runs the program until it ends by itself or is ended, and leaves nothing behind in the latter case.
+/// Runs the program until it ends by itself or is ended, and leaves nothing behind in the latter case. `began` is told
+/// how once it runs.
 pub(super) async fn run(
-    spawner: &Spawner,
     workers: &Workers,
     invocation: Invocation,
+    began: impl FnOnce(Start, &Invocation),
     live: &Live,
     cancel: &CancellationToken,
     ending: &CancellationToken,
     grace: Duration,
 ) -> io::Result<Outcome> {
+    let spawner = &workers.spawner;
     let before = spawner.members(invocation.sandbox.as_deref());
-    let Started { leader, taken, how } = start(spawner, workers, &invocation).await?;
+    let Started { leader, taken, how } = start(workers, &invocation).await?;
     live.came(how);
+    began(how, &invocation);
     let outcome = see_through(leader, &invocation, live, &before, cancel, ending, grace).await?;
     if let Some(mut taken) = taken
         && matches!(outcome.end, End::Exited(_) | End::Signaled(_))
@@ -120,7 +121,7 @@ pub(super) async fn run(
         // It died before any of the plugin's code had the call: nothing happened yet.
         tracing::warn!(
             call = invocation.call,
-            "a warm worker died before it took a call; it is started cold"
+            "the process that was to take a call died before it did; another is started"
         );
         let leader = spawn(spawner, &invocation)?;
         return see_through(leader, &invocation, live, &before, cancel, ending, grace).await;

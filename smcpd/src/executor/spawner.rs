@@ -42,6 +42,8 @@ pub(super) struct Program<'a, E> {
     pub(super) stdout: Stdio,
     pub(super) stderr: Stdio,
     pub(super) sandbox: Option<&'a Sandbox>,
+    /// Whether the launcher waits for its call on stdin, once it is held.
+    pub(super) waits: bool,
 }
 
 impl Spawner {
@@ -111,7 +113,7 @@ impl Spawner {
                 let mut launcher = Command::new("/proc/self/exe");
                 launcher
                     .arg0("smcpd")
-                    .arg(launch::SUBCOMMAND)
+                    .arg(if program.waits { launch::WAITING } else { launch::SUBCOMMAND })
                     .arg(std::process::id().to_string())
                     .arg(entrance)
                     .arg(serde_json::to_string(sandbox).map_err(io::Error::other)?)

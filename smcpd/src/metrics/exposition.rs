@@ -147,7 +147,7 @@ pub(crate) struct Moment {
     pub(crate) approvals: usize,
     pub(crate) processes: usize,
     /// Those that wait, by kind.
-    pub(crate) warm: [(&'static str, usize); 2],
+    pub(crate) warm: [(&'static str, usize); 3],
     /// By transport.
     pub(crate) sessions: [(&'static str, usize); 3],
     pub(crate) streams: usize,

@@ -59,13 +59,13 @@ impl Service {
         let (plugins, counts, sessions) =
             (catalog.plugin_counts(), self.executor.counts(), self.sessions.all());
         let of = |transport| sessions.iter().filter(|session| session.transport() == transport).count();
-        let (parents, spares) = self.executor.warm_counts();
+        let [parents, spares, launchers] = self.executor.warm_counts();
         self.metrics.render(&Moment {
             running: counts.running,
             waiting: counts.waiting,
             approvals: self.approvals.count(),
             processes: self.executor.processes(),
-            warm: [("parent", parents), ("spare", spares)],
+            warm: [("parent", parents), ("spare", spares), ("launcher", launchers)],
             sessions: [
                 ("http", of(Transport::Http)),
                 ("sse", of(Transport::Sse)),

@@ -57,6 +57,14 @@ impl Child {
         Ok(Self { channel, process })
     }
 
+    /// The same for one that the daemon started itself.
+    pub(super) async fn started(mut channel: Channel, process: Kept) -> io::Result<Self> {
+        match channel.said().await? {
+            Said::Pid(pid) if Pid::from_raw(pid) == Some(process.pid()) => Ok(Self { channel, process }),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
     pub(super) async fn said(&mut self) -> io::Result<Said> {
         self.channel.said().await
     }

@@ -7,14 +7,17 @@
 //! `child`); from then on the process is like any other that was started for a call. Whatever stands in the way, the
 //! call starts cold instead.
 //!
+//! A call that starts cold, of a plugin in whatever language, has at least its sandbox on already (`ahead`).
+//!
 //! `pool` decides what a plugin has and gets, `parent` and `child` are the processes, `fresh` sees that none of them
 //! has read a file that changed since.
 
+mod ahead;
 mod child;
 mod fresh;
 mod parent;
 mod pool;
-mod wire;
+pub(super) mod wire;
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -31,6 +34,8 @@ use super::Invocation;
 use super::descendants::MARK;
 use super::sandbox::Sandbox;
 use super::spawner::Spawner;
+use ahead::Launchers;
+pub(super) use ahead::Post;
 use child::Child;
 pub(super) use child::Taken;
 use fresh::Stamps;
@@ -120,14 +125,16 @@ pub(crate) struct WarmState {
 /// Every plugin's parent and spares.
 #[derive(Debug)]
 pub(super) struct Workers {
-    spawner: Arc<Spawner>,
+    pub(super) spawner: Arc<Spawner>,
+    launchers: Launchers,
     pools: Mutex<HashMap<Arc<str>, Pool>>,
     limits: Mutex<WarmLimits>,
 }
 
 impl Workers {
     pub(super) fn new(spawner: Arc<Spawner>, limits: WarmLimits) -> Self {
-        Self { spawner, pools: Mutex::default(), limits: Mutex::new(limits) }
+        let launchers = Launchers::new(Arc::clone(&spawner));
+        Self { spawner, launchers, pools: Mutex::default(), limits: Mutex::new(limits) }
     }
 
     fn pools(&self) -> MutexGuard<'_, HashMap<Arc<str>, Pool>> {
@@ -142,8 +149,26 @@ impl Workers {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the call to a process that is up; nothing where there is none, and the call has to start cold.
+    /// Whether a process may be up for the call.
+    pub(super) fn may_take(&self, invocation: &Invocation) -> bool {
+        invocation.warm.is_some() || self.launchers.have(invocation)
+    }
+
+    /// Gives the call to a process that is up; nothing where there is none.
     pub(super) async fn take(
+        &self,
+        invocation: &Invocation,
+        descriptors: [&OwnedFd; 3],
+    ) -> Option<(Taken, Start)> {
+        if let Some(warm) = &invocation.warm
+            && let Some(taken) = self.take_warm(warm, invocation, descriptors).await
+        {
+            return Some(taken);
+        }
+        Some((self.launchers.take(invocation, descriptors).await?, Start::Cold))
+    }
+
+    async fn take_warm(
         &self,
         warm: &Arc<Warm>,
         invocation: &Invocation,
@@ -211,6 +236,18 @@ impl Workers {
         let pool = pools.entry(Arc::clone(&warm.name)).or_insert_with(|| Pool::new(Arc::clone(warm)));
         pool.fit(warm);
         ask(pool)
+    }
+
+    /// Has the next launcher made where a call started cold, and the next one will.
+    pub(super) async fn replace_launcher(&self, post: Post, warm: Option<&Warm>, ending: &CancellationToken) {
+        let is_cold = |warm: &Warm| self.state(&warm.name).is_some_and(|state| state.reason.is_some());
+        if warm.is_none_or(is_cold) {
+            tokio::select! {
+                biased;
+                () = ending.cancelled() => {}
+                () = self.launchers.stock(post) => {}
+            }
+        }
     }
 
     /// Makes what the plugin should have and does not, one thing after the other. Call it when a call has its answer.
@@ -296,6 +333,7 @@ impl Workers {
     /// Lets go what is old or has not been used; returns whose spares want to be made again.
     pub(super) fn sweep(&self) -> Vec<Arc<Warm>> {
         let (now, limits) = (Instant::now(), self.limits());
+        self.launchers.sweep(now, limits.idle);
         let mut pools = self.pools();
         pools.retain(|_, pool| !pool.is_idle(now, limits));
         pools.values_mut().filter_map(|pool| pool.sweep(now, limits)).collect()
@@ -306,11 +344,12 @@ impl Workers {
         self.pools().get(plugin).map(Pool::state)
     }
 
-    /// Parents and spares in all.
-    pub(super) fn counts(&self) -> (usize, usize) {
-        self.pools().values().fold((0, 0), |(parents, spares), pool| {
+    /// Parents, spares and launchers in all.
+    pub(super) fn counts(&self) -> [usize; 3] {
+        let launchers = self.launchers.count();
+        self.pools().values().fold([0, 0, launchers], |[parents, spares, launchers], pool| {
             let state = pool.state();
-            (parents + usize::from(state.parent), spares + state.spares)
+            [parents + usize::from(state.parent), spares + state.spares, launchers]
         })
     }
 
@@ -321,6 +360,7 @@ impl Workers {
 
     /// Ends everyone who waits.
     pub(super) fn clear(&self) {
+        self.launchers.clear();
         self.pools().clear();
     }
 }

@@ -86,6 +86,7 @@ impl Parent {
             stdout: Stdio::null(),
             stderr: Stdio::from(stderr),
             sandbox: warm.sandbox.as_deref(),
+            waits: false,
         };
         let process = spawner.keep_started(program).map_err(failed)?;
         let mut parent = Self {

@@ -110,13 +110,17 @@ pub(super) fn with_length(bytes: &[u8]) -> Vec<u8> {
     [&length.to_le_bytes(), bytes].concat()
 }
 
-/// Writes a call: lengths and counts, then arguments, then variables, each ended by a NUL, which none of them holds.
-/// Nothing where it is too long for its header, or holds one after all.
+/// What a call begins with: the length of the rest, how many arguments and variables there are, and nothing.
+pub(in super::super) const HEADER: usize = 16;
+/// A longer call is started anew.
+const LONGEST: u32 = 8 << 20;
+
+/// Writes a call: its header, then arguments, then variables, each ended by a NUL, which none of them holds. Nothing where
+/// it is too long, or holds one after all.
 pub(super) fn call<'a>(
     argv: &[OsString],
     variables: impl Iterator<Item = (&'a OsStr, &'a OsStr)>,
 ) -> Option<Vec<u8>> {
-    const HEADER: usize = 16;
     let mut message = vec![0; HEADER];
     let mut push = |parts: &[&[u8]]| {
         let whole = parts.iter().all(|part| !part.contains(&0));
@@ -132,12 +136,42 @@ pub(super) fn call<'a>(
         push(&[name.as_bytes(), b"=", value.as_bytes()]).then_some(())?;
         count += 1;
     }
-    let length = u32::try_from(message.len() - HEADER).ok().filter(|length| *length <= 8 << 20)?;
+    let length = u32::try_from(message.len() - HEADER).ok().filter(|length| *length <= LONGEST)?;
     let head = [length, u32::try_from(argv.len()).ok()?, count, 0];
     for (at, number) in head.iter().enumerate() {
         message[at * 4..][..4].copy_from_slice(&number.to_le_bytes());
     }
     Some(message)
+}
+
+/// Reads the header of a call: the length of the rest, and how many arguments that begins with.
+pub(in super::super) fn header(bytes: [u8; HEADER]) -> Option<(usize, usize)> {
+    let number = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let length = number(0).filter(|length| *length <= LONGEST)?;
+    Some((usize::try_from(length).ok()?, usize::try_from(number(4)?).ok()?))
+}
+
+/// What follows a call's header.
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) struct Parts<'a> {
+    pub(in super::super) argv: Vec<&'a OsStr>,
+    pub(in super::super) variables: Vec<(&'a OsStr, &'a OsStr)>,
+}
+
+/// Reads what follows a header that counted so many arguments.
+pub(in super::super) fn parts(rest: &[u8], arguments: usize) -> Option<Parts<'_>> {
+    let mut texts: Vec<&[u8]> = rest.split(|byte| *byte == 0).collect();
+    // What follows the last NUL.
+    texts.pop().filter(|after| after.is_empty())?;
+    let variables = if arguments <= texts.len() { texts.split_off(arguments) } else { return None };
+    let variables = variables.into_iter().map(|text| {
+        let at = text.iter().position(|byte| *byte == b'=')?;
+        Some((OsStr::from_bytes(&text[..at]), OsStr::from_bytes(&text[at + 1..])))
+    });
+    Some(Parts {
+        argv: texts.into_iter().map(OsStr::from_bytes).collect(),
+        variables: variables.collect::<Option<_>>()?,
+    })
 }
 
 #[cfg(test)]
@@ -188,6 +222,29 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_was_written_is_read(
+            argv in prop::collection::vec("[^\0]{0,8}", 0..5),
+            variables in prop::collection::vec(("[A-Z]{1,4}", "[^\0]{0,8}"), 0..5),
+        ) {
+            let argv: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
+            let variables: Vec<(&OsStr, &OsStr)> =
+                variables.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))).collect();
+            let message = call(&argv, variables.iter().copied()).unwrap();
+            let (length, arguments) = header(message[..HEADER].try_into().unwrap()).unwrap();
+            prop_assert_eq!(length, message.len() - HEADER);
+            let argv = argv.iter().map(OsString::as_os_str).collect();
+            prop_assert_eq!(parts(&message[HEADER..], arguments), Some(Parts { argv, variables }));
+        }
+
+        #[test]
+        fn whatever_is_given_as_a_call_does_not_panic(
+            head in any::<[u8; HEADER]>(), rest in prop::collection::vec(any::<u8>(), 0..60), arguments in 0usize..9,
+        ) {
+            let _any = header(head);
+            let _any = parts(&rest, arguments);
+        }
+
         #[test]
         fn whatever_is_given_as_a_line_does_not_panic(line in prop::collection::vec(any::<u8>(), 0..80)) {
             let _any = said(&line);
