@@ -282,8 +282,10 @@ fn many_that_are_asked_together_say_what_each_says_by_itself() {
         std::fs::write(own.join("cli.py"), program).unwrap();
         let daemon = setup.start();
         let tools = daemon.ask("tools/list", json!({}))["result"]["tools"].take();
-        let together =
-            daemon.log().lines().any(|line| line.contains("*describing") && line.contains("is up"));
+        let log = daemon.log();
+        let said = |words: &str| log.lines().any(|line| line.contains("*describing") && line.contains(words));
+        assert!(!said("stale"), "it serves to the end: {log}");
+        let together = said("is up");
         until("nobody is left", || smcp_test_support::descendants(daemon.pid()).is_empty().then_some(()));
         (tools, together)
     };

@@ -144,6 +144,8 @@ impl Describer {
         let mut nursery = self.nursery.lock().unwrap_or_else(PoisonError::into_inner);
         nursery.get_or_insert_with(|| {
             let whole = self.environment(environment.clone(), None);
+            // What is granted has to be there when the sandbox is put on. Where it cannot be made, each plugin says why.
+            let _made = fs::create_dir_all(&self.scratch);
             let sandbox = confinement.while_asked(&self.probe, &self.scratch);
             Arc::new(Nursery::new(self.executor.clone(), &self.probe, python, (environment, whole), sandbox))
         });
