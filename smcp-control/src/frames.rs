@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::approvals::Approval;
 use crate::filter::Filter;
 use crate::keys::{KeyChanged, KeyInfo};
+use crate::launch::Launch;
 use crate::pins::{Pin, Withheld};
 use crate::profiles::{ProfileInfo, Reason};
 use crate::records::{AuditRecord, Changes, ConfigValue, Finding, LogRecord, Reloaded};
@@ -51,6 +52,12 @@ pub enum Request {
     Plugins,
     Plugin {
         name: String,
+    },
+    /// Asks how a command of a plugin is started. It is for root and the daemon's own user, who get the plugin's secrets.
+    Launch {
+        plugin: String,
+        /// The command with its arguments, as the plugin itself reads them.
+        words: Vec<String>,
     },
     Rescan {
         /// Only say what would change.
@@ -158,6 +165,7 @@ impl Request {
             Self::Status
             | Self::Plugins
             | Self::Plugin { .. }
+            | Self::Launch { .. }
             | Self::Rescan { .. }
             | Self::Reload { .. }
             | Self::Config
@@ -207,6 +215,7 @@ pub enum Reply {
         plugins: Vec<PluginInfo>,
     },
     Plugin(PluginDetail),
+    Launch(Launch),
     Changes(Changes),
     Reloaded(Reloaded),
     Config {
@@ -260,6 +269,7 @@ impl Reply {
             | Self::Status(_)
             | Self::Plugins { .. }
             | Self::Plugin(_)
+            | Self::Launch(_)
             | Self::Changes(_)
             | Self::Reloaded(_)
             | Self::Config { .. }

@@ -42,6 +42,7 @@ fn name_of_request(request: &Request) -> &'static str {
         Request::Status => "status",
         Request::Plugins => "plugins",
         Request::Plugin { .. } => "plugin",
+        Request::Launch { .. } => "launch",
         Request::Rescan { .. } => "rescan",
         Request::Reload { .. } => "reload",
         Request::Config => "config",
@@ -65,7 +66,7 @@ fn name_of_request(request: &Request) -> &'static str {
     }
 }
 
-const REQUESTS: usize = 27;
+const REQUESTS: usize = 28;
 
 fn name_of_reply(reply: &Reply) -> &'static str {
     match reply {
@@ -76,6 +77,7 @@ fn name_of_reply(reply: &Reply) -> &'static str {
         Reply::Status(_) => "status",
         Reply::Plugins { .. } => "plugins",
         Reply::Plugin(_) => "plugin",
+        Reply::Launch(_) => "launch",
         Reply::Changes(_) => "changes",
         Reply::Reloaded(_) => "reloaded",
         Reply::Config { .. } => "config",
@@ -97,7 +99,7 @@ fn name_of_reply(reply: &Reply) -> &'static str {
     }
 }
 
-const REPLIES: usize = 25;
+const REPLIES: usize = 26;
 
 #[test]
 fn every_frame_of_the_first_version_is_read_and_means_the_same() {
@@ -145,6 +147,7 @@ fn a_request_without_what_it_needs_is_refused() {
         r#"{"request":"call","tool":7}"#,
         r#"{"request":"call","tool":"a","arguments":[]}"#,
         r#"{"request":"plugin"}"#,
+        r#"{"request":"launch","plugin":"a"}"#,
         r#"{"request":"cancel"}"#,
         r#"{"request":"logs"}"#,
         r#"{"request":"logs","lines":-1}"#,

@@ -311,14 +311,25 @@ pub(crate) enum Plugin {
     },
     /// Show what a plugin's processes are held to
     ///
-    /// What was refused to a process nobody is told: the kernel tells it to the process alone. Its own message, or `strace`
-    /// on the plugin's program, names the path.
+    /// What was refused to a process nobody is told: the kernel tells it to the process alone. With --trace, a command of
+    /// the plugin is run once under `strace`, as a call of it would be, which shows what was refused.
     Sandbox {
         #[arg(add = completion::plugins())]
         name: String,
         /// Each rule in words, with the key and the line that it comes from
-        #[arg(long)]
+        #[arg(long, conflicts_with = "trace")]
         explain: bool,
+        /// Run a command of the plugin once, and list what was refused to it, by whom, and what allows it
+        #[arg(long)]
+        trace: bool,
+        /// The command with its arguments, as the plugin itself reads them; they come last
+        #[arg(
+            value_name = "COMMAND",
+            requires = "trace",
+            trailing_var_arg = true,
+            allow_hyphen_values = true
+        )]
+        words: Vec<String>,
     },
     /// Link a plugin's directory, and say what became callable
     Link {
@@ -382,6 +393,12 @@ pub(crate) enum Plugin {
     },
     #[command(hide = true)]
     DepsBuild(DepsBuild),
+    /// The part of `--trace` that runs under strace, as the daemon's user
+    #[command(hide = true)]
+    TraceEnter,
+    /// The part of `--trace` that runs as the daemon's user, without the sandbox
+    #[command(hide = true)]
+    TraceOutside,
 }
 
 /// The part of `plugin deps` that runs without root's rights, in a process of its own.

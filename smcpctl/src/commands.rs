@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::table::print;
 use crate::{
     approvals, bridge, call, changes, completion, connect, doctor, keys, pins, plugin, plugins, profiles,
-    records, sandboxed, status, tools, top,
+    records, sandboxed, status, tools, top, trace,
 };
 
 /// Carries out one command.
@@ -59,7 +59,12 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Call(asked) => call::call(daemon, &asked).await,
         Command::Plugin(Plugin::List) => plugins::list(daemon).await,
         Command::Plugin(Plugin::Show { name }) => plugins::show(daemon, &name).await,
-        Command::Plugin(Plugin::Sandbox { name, explain }) => sandboxed::show(daemon, &name, explain).await,
+        Command::Plugin(Plugin::Sandbox { name, trace: true, words, .. }) => {
+            trace::trace(daemon, &name, &words).await
+        }
+        Command::Plugin(Plugin::Sandbox { name, explain, .. }) => {
+            sandboxed::show(daemon, &name, explain).await
+        }
         Command::Plugin(Plugin::Link { path, name, dry_run }) => {
             plugins::link(daemon, &path, name.as_deref(), dry_run).await
         }
@@ -95,7 +100,12 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         | Command::Stdio
         | Command::Connect(_)
         | Command::Plugin(
-            Plugin::Check { .. } | Plugin::New { .. } | Plugin::Describe { .. } | Plugin::DepsBuild(_),
+            Plugin::Check { .. }
+            | Plugin::New { .. }
+            | Plugin::Describe { .. }
+            | Plugin::DepsBuild(_)
+            | Plugin::TraceEnter
+            | Plugin::TraceOutside,
         ) => Ok(Exit::Ok),
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use smcp_control::{
-    Cause, Changes, Client, ClientError, ConfigValue, PluginDetail, PluginInfo, Reply, Request, Status,
-    ToolInfo, Withheld, candidates,
+    Cause, Changes, Client, ClientError, ConfigValue, Launch, PluginDetail, PluginInfo, Reply, Request,
+    Status, ToolInfo, Withheld, candidates,
 };
 
 use crate::exit::{Exit, Failure};
@@ -92,6 +92,13 @@ impl Daemon {
         }
     }
 
+    pub(crate) async fn fetch_launch(&mut self, plugin: &str, words: &[String]) -> Result<Launch, Failure> {
+        match self.ask(Request::Launch { plugin: plugin.to_owned(), words: words.to_owned() }).await? {
+            Reply::Launch(launch) => Ok(launch),
+            other => unexpected(&other),
+        }
+    }
+
     /// Asks for a rescan, because of what we did where there is a `cause`.
     pub(crate) async fn rescan(&mut self, plan: bool, cause: Option<Cause>) -> Result<Changes, Failure> {
         match self.ask(Request::Rescan { plan, cause }).await? {
@@ -122,6 +129,7 @@ fn deadline(request: &Request) -> Option<Duration> {
         | Request::Status
         | Request::Plugins
         | Request::Plugin { .. }
+        | Request::Launch { .. }
         | Request::Config
         | Request::Doctor
         | Request::Sessions

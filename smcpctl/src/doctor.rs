@@ -96,10 +96,7 @@ fn port(address: SocketAddr) -> Option<Finding> {
 }
 
 fn interpreter() -> Option<Finding> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .any(|directory| rustix::fs::access(directory.join("python3"), rustix::fs::Access::EXEC_OK).is_ok());
-    (!found).then(|| {
+    beside::on_path("python3").is_none().then(|| {
         let message = "no python3 was found: plugins that need one will fail".to_owned();
         finding(
             "no-interpreter",

@@ -2,7 +2,7 @@
 //!
 //! Results go to stdout, everything else to stderr. `cli` is the command line and `commands` finds what carries a
 //! command out: `status`, `tools`, `call`, `plugins` (with `link`, which changes the plugins directory), `plugin` for
-//! whoever writes them, `keys`, `profiles`, `changes`, `records`, `doctor`, `top`, `connect`, `bridge`. They ask the `daemon`, read `arguments` and secrets (`prompt`), find the
+//! whoever writes them, `keys`, `profiles`, `changes`, `records`, `doctor`, `top`, `trace`, `connect`, `bridge`. They ask the `daemon`, read `arguments` and secrets (`prompt`), find the
 //! programs `beside` us, show things by `table`, and end by `exit`. `completion` helps whoever types.
 
 mod approvals;
@@ -32,6 +32,7 @@ mod status;
 mod table;
 mod tools;
 mod top;
+mod trace;
 
 use std::process::ExitCode;
 

@@ -15,6 +15,7 @@ mod plugin_describe;
 mod plugin_new;
 mod profiles;
 mod requests;
+mod trace;
 mod transcript;
 
 use std::collections::BTreeSet;

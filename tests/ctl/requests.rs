@@ -69,6 +69,7 @@ fn every_request_is_made_by_some_command() {
         "why demo_math.coin-flip",
         "plugin list",
         "plugin show demo_math",
+        "plugin sandbox demo_math --trace",
         "sessions",
         "calls",
         "cancel x",

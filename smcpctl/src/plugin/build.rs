@@ -6,12 +6,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
-use rustix::fs::{Access, CWD, RenameFlags};
+use rustix::fs::{CWD, RenameFlags};
 
 use super::held::Held;
+use crate::beside::on_path;
 use crate::exit::{Exit, Failure};
 use crate::table::escape;
 
@@ -79,13 +80,6 @@ fn install(directory: &Path, draft: &Path, held: &Held) -> Result<(), Failure> {
     let options = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r"].map(word);
     let words: Vec<&OsStr> = options.into_iter().chain([requirements]).collect();
     run(&python, &words)
-}
-
-fn on_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(name))
-        .find(|program| program.is_file() && rustix::fs::access(program, Access::EXEC_OK).is_ok())
 }
 
 /// In the sandbox that the plugin's own processes have, but that it writes the `draft` alone.

@@ -13,6 +13,7 @@ mod users;
 
 use crate::cli::Plugin;
 use crate::exit::{Exit, Failure};
+use crate::trace;
 
 pub(crate) use deps::deps;
 
@@ -24,6 +25,8 @@ pub(crate) async fn without_daemon(command: &Plugin, json: bool) -> Option<Resul
         Plugin::Describe { path, write, dry_run } => {
             Some(describe::describe(path, *write, *dry_run, json).await)
         }
+        Plugin::TraceEnter => Some(trace::enter()),
+        Plugin::TraceOutside => Some(trace::answer_all()),
         Plugin::DepsBuild(build) => Some(build::build(&build.directory, &build.target, &build.held())),
         Plugin::List
         | Plugin::Show { .. }

@@ -321,6 +321,21 @@ impl Plugin {
         Ok((admission, self.invocation(argv, None, self.timeout(None), context)))
     }
 
+    /// Returns how a command is run by hand: with `words` as they are, for nobody's turn and no agent.
+    pub(crate) fn by_hand(&self, words: Vec<OsString>, caller: &str) -> Invocation {
+        let context = CallContext {
+            id: "by-hand",
+            caller,
+            agent: None,
+            traceparent: None,
+            capabilities: "{}",
+            input: None,
+            variables: None,
+            turn: "by-hand".into(),
+        };
+        self.invocation(words, None, self.timeout(None), &context)
+    }
+
     fn invocation(
         &self,
         words: Vec<OsString>,

@@ -1,7 +1,7 @@
 //! The operator's door: the control socket, and the call socket beside it that offers tools alone.
 //!
 //! `socket` binds and accepts, `requests` answers, `follow` answers bit by bit, `doctor` judges, `approvals` has what waits for a decision, `keys` changes
-//! keys, `pins` shows what nobody approved, `profiles` shows selections of tools and `why` what allows or stops a call,
+//! keys, `launch` says how a command is run by hand, `pins` shows what nobody approved, `profiles` shows selections of tools and `why` what allows or stops a call,
 //! `shown` says things in frames. What a socket offers is said by its [`smcp_control::Access`]; whoever may open it is the
 //! file system's
 //! to say. Every change is audited with the peer's credentials.
@@ -10,6 +10,7 @@ mod approvals;
 mod doctor;
 mod follow;
 mod keys;
+mod launch;
 mod peer;
 mod pins;
 mod profiles;

@@ -216,6 +216,7 @@ fn needs_catalog(request: &Request) -> bool {
             | Request::Call { .. }
             | Request::Plugins
             | Request::Plugin { .. }
+            | Request::Launch { .. }
             | Request::Pins { .. }
             | Request::Profiles
             | Request::Why { .. }
@@ -243,6 +244,7 @@ async fn answer(
         Request::Status => control.status(),
         Request::Plugins => control.plugins(),
         Request::Plugin { name } => control.plugin(&name),
+        Request::Launch { plugin, words } => control.launch(operator, &plugin, words),
         Request::Rescan { plan, cause } => control.rescan(operator, plan, cause).await,
         Request::Reload { plan } => control.reload(operator, plan).await,
         Request::Config => control.config(),

@@ -8,64 +8,76 @@ use seccompiler::{
 use super::{Feature, Sandbox, SandboxError};
 use crate::config::Network;
 
+/// Numbers with their names, which are said once.
+macro_rules! calls {
+    ($($name:ident),* $(,)?) => {
+        [$((libc::$name, stringify!($name))),*]
+    };
+}
+
 /// Refused with `EPERM`, to whomever.
-const REFUSED: [libc::c_long; 49] = [
+const REFUSED: [(libc::c_long, &str); 49] = calls![
     // Other processes' memory.
-    libc::SYS_ptrace,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_process_madvise,
-    libc::SYS_kcmp,
-    libc::SYS_pidfd_getfd,
+    SYS_ptrace,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_process_madvise,
+    SYS_kcmp,
+    SYS_pidfd_getfd,
     // The file system's shape, and ways around it.
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_pivot_root,
-    libc::SYS_chroot,
-    libc::SYS_open_tree,
-    libc::SYS_move_mount,
-    libc::SYS_fsopen,
-    libc::SYS_fsconfig,
-    libc::SYS_fsmount,
-    libc::SYS_fspick,
-    libc::SYS_mount_setattr,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_name_to_handle_at,
-    libc::SYS_quotactl,
-    libc::SYS_quotactl_fd,
-    libc::SYS_fanotify_init,
+    SYS_mount,
+    SYS_umount2,
+    SYS_pivot_root,
+    SYS_chroot,
+    SYS_open_tree,
+    SYS_move_mount,
+    SYS_fsopen,
+    SYS_fsconfig,
+    SYS_fsmount,
+    SYS_fspick,
+    SYS_mount_setattr,
+    SYS_open_by_handle_at,
+    SYS_name_to_handle_at,
+    SYS_quotactl,
+    SYS_quotactl_fd,
+    SYS_fanotify_init,
     // Namespaces, and what they open of the kernel.
-    libc::SYS_unshare,
-    libc::SYS_setns,
+    SYS_unshare,
+    SYS_setns,
     // The kernel itself.
-    libc::SYS_kexec_load,
-    libc::SYS_kexec_file_load,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_userfaultfd,
-    libc::SYS_syslog,
-    libc::SYS_acct,
-    libc::SYS_reboot,
-    libc::SYS_swapon,
-    libc::SYS_swapoff,
-    libc::SYS_settimeofday,
-    libc::SYS_clock_settime,
-    libc::SYS_clock_adjtime,
-    libc::SYS_sethostname,
-    libc::SYS_setdomainname,
-    libc::SYS_vhangup,
+    SYS_kexec_load,
+    SYS_kexec_file_load,
+    SYS_init_module,
+    SYS_finit_module,
+    SYS_delete_module,
+    SYS_bpf,
+    SYS_perf_event_open,
+    SYS_userfaultfd,
+    SYS_syslog,
+    SYS_acct,
+    SYS_reboot,
+    SYS_swapon,
+    SYS_swapoff,
+    SYS_settimeofday,
+    SYS_clock_settime,
+    SYS_clock_adjtime,
+    SYS_sethostname,
+    SYS_setdomainname,
+    SYS_vhangup,
     // Keys of the kernel's rings, which its user shares.
-    libc::SYS_keyctl,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
+    SYS_keyctl,
+    SYS_add_key,
+    SYS_request_key,
     // A second way to make system calls, which no filter sees.
-    libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
+    SYS_io_uring_setup,
+    SYS_io_uring_enter,
+    SYS_io_uring_register,
 ];
+
+/// The names of the calls that are refused, as `strace` has them.
+pub(crate) fn refused_calls() -> impl Iterator<Item = &'static str> {
+    REFUSED.iter().map(|(_, name)| name.trim_start_matches("SYS_"))
+}
 
 /// Kinds of sockets that do not leave the host. The kernel compares an `int`.
 const LOCAL: [libc::c_int; 2] = [libc::AF_UNIX, libc::AF_NETLINK];
@@ -82,7 +94,7 @@ pub(super) fn confine(sandbox: &Sandbox) -> Result<(), SandboxError> {
 
 fn program(network: &Network) -> Result<BpfProgram, Error> {
     let mut rules: std::collections::BTreeMap<_, _> =
-        REFUSED.into_iter().map(|call| (call, Vec::new())).collect();
+        REFUSED.into_iter().map(|(call, _)| (call, Vec::new())).collect();
     if *network == Network::None {
         let is_not = |kind: libc::c_int| {
             SeccompCondition::new(

@@ -13,6 +13,7 @@ mod privileges;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+pub(crate) use calls::refused_calls;
 pub(crate) use kernel::{Feature, missing};
 use serde::{Deserialize, Serialize};
 
