@@ -259,6 +259,8 @@ impl Executor {
             drop(turn);
             let _unless_abandoned = sender.send(outcome);
             if let Some(warm) = warm {
+                // Whoever waits for the outcome was woken on this thread, and comes first.
+                tokio::task::yield_now().await;
                 workers.stock(&warm, &ending).await;
             }
         });

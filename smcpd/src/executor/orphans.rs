@@ -14,6 +14,9 @@ use tokio_util::task::TaskTracker;
 use super::spawner::Spawner;
 use crate::pulse::Heart;
 
+/// How long those who died may lie there.
+const SETTLE: Duration = Duration::from_millis(50);
+
 /// Sees who is dead, and leaves the reaping to somebody else.
 const LOOK: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::NOHANG).union(WaitIdOptions::NOWAIT);
 
@@ -30,7 +33,11 @@ pub(super) async fn reap(
     };
     loop {
         tokio::select! {
-            _ = children.recv() => {}
+            // Mostly a call's leader, which its own task reaps in that time: nothing is left to be looked for then.
+            _ = children.recv() => tokio::select! {
+                () = tokio::time::sleep(SETTLE) => {}
+                () = ending.cancelled() => {}
+            },
             // A signal may be coalesced with one that came before its process was ours.
             () = tokio::time::sleep(Duration::from_secs(5)) => {}
             // Reaping takes the executor's locks: whoever answers after it has them.
