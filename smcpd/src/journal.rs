@@ -14,7 +14,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use crate::events::{self, Priority};
-use crate::logging::Net;
+use crate::redact::Net;
 
 /// Where journald listens.
 pub(crate) const SOCKET: &str = "/run/systemd/journal/socket";

@@ -1,10 +1,9 @@
 //! Where log lines go: the journal when it is our parent, else stderr; a rotated file where one is set; and the
 //! latest stay in memory, for whoever asks over the control socket.
 
-use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Layered, SubscriberExt};
@@ -14,7 +13,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 use crate::config::{Log, LogFormat};
 use crate::journal::{self, Journal};
 use crate::recent::{self, Recent};
-use crate::redact::Redactor;
+use crate::redact::Net;
 
 /// Records that stay in memory.
 const KEEP: usize = 500;
@@ -30,17 +29,6 @@ pub(crate) struct Guard {
     filter: reload::Handle<EnvFilter, Layered<Layers, Registry>>,
     recent: Arc<Recent<Record>>,
     net: Net,
-}
-
-/// Takes the values of secrets out of each record, whoever wrote it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Net(Arc<RwLock<Arc<Redactor>>>);
-
-impl Net {
-    pub(crate) fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let redactor = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
-        redactor.text(text)
-    }
 }
 
 /// Writes a record, which comes whole, behind the net.
@@ -78,9 +66,9 @@ impl Guard {
         Arc::clone(&self.recent)
     }
 
-    /// Takes these values out of every record from now on.
-    pub(crate) fn take_out(&self, redactor: Arc<Redactor>) {
-        *self.net.0.write().unwrap_or_else(PoisonError::into_inner) = redactor;
+    /// What every record passes on its way.
+    pub(crate) fn net(&self) -> &Net {
+        &self.net
     }
 
     /// Logs at this level from now on; it was checked with the rest of the configuration.
@@ -106,10 +94,12 @@ impl Layer<Registry> for Memory {
         };
         let mut record = Record { time: recent::now(), level, ..Record::default() };
         event.record(&mut record);
-        record.message = self.1.text(&record.message).into_owned();
+        // What would be cut first might be a part of a secret.
+        let shown = |text: &str| self.1.text(text).chars().take(VALUE).collect::<String>();
+        record.message = shown(&record.message);
         for value in record.fields.values_mut() {
             if let serde_json::Value::String(text) = value {
-                *text = self.1.text(text).into_owned();
+                *text = shown(text);
             }
         }
         self.0.push(record);
@@ -133,7 +123,7 @@ impl Visit for Record {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.note(field, value.chars().take(VALUE).collect::<String>().into());
+        self.note(field, value.into());
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {

@@ -100,6 +100,10 @@ fn an_agents_variables_reach_the_named_plugin_and_no_other() {
     ] {
         assert!(lines.contains(&header), "{header}: {lines:?}");
     }
+    // What has the name of a secret is shown as little as one.
+    let said =
+        daemon.call("worker.fail", json!({"message": "refused: hush-1", "style": "stderr"})).to_string();
+    assert!(said.contains("refused: ***") && !said.contains("hush-1"), "{said}");
     let refused = events(&daemon, "letta-refused");
     assert_eq!(
         (refused.len(), &refused[0]["reason"], &refused[0]["agent"], &refused[0]["level"]),

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use smcp_test_support::{Daemon, Setup, until};
@@ -49,10 +51,17 @@ fn a_secret_is_one_plugins_alone_and_is_in_no_log_and_no_error() {
         let read = daemon.call("prowler.read", json!({"path": daemon.path().join(path)}));
         assert_eq!(read["structuredContent"]["refused"], "Permission denied", "{path}: {read}");
     }
+    let basic = BASE64_STANDARD.encode(format!("ops:{TOKEN}"));
+    let address = "first%20hush%20line%0Asecond%20%22hush%22%20line";
+    let said = fail(&daemon, &format!("Basic {basic} to /?q={address} failed"));
+    assert!(
+        said.contains("Basic b3BzO") && !said.contains(&basic[8..16]) && !said.contains("hush"),
+        "{said}"
+    );
     let said = fail(&daemon, &format!("no {TOKEN} and no second \"hush\" line"));
     assert!(said.contains("***") && !said.contains(TOKEN) && !said.contains("hush"), "{said}");
     let log = until("it is logged", || Some(daemon.log()).filter(|log| log.contains("no *** and no ***")));
-    assert!(!log.contains("hush"), "{log}");
+    assert!(!log.contains("hush") && !log.contains(&basic[8..16]), "{log}");
     // Another value counts at once, and is taken out in the place of the old one.
     write(&daemon.path().join("token"), "another-token", 0o600);
     daemon.signal(Signal::HUP);

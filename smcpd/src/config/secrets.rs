@@ -10,12 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::check::Key;
 use super::{ConfigError, Letta, Plugin};
 use crate::paths;
-use crate::redact::Redactor;
+use crate::redact::{self, Redactor};
 
 /// A longer one is another file.
 const LARGEST: u64 = 8 << 10;
-/// What the name of a variable has in it whose value is a secret.
-const TELLING: [&str; 6] = ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "_KEY", "CREDENTIAL"];
 
 /// Where a value stands.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -105,8 +103,7 @@ pub(super) fn redactor(
 ) -> Redactor {
     let given = &key.layers.file.plugin;
     let is_secret = |plugin: &str, variable: &str| {
-        let upper = variable.to_ascii_uppercase();
-        TELLING.iter().any(|word| upper.contains(word))
+        redact::is_telling(variable)
             || given.get(plugin).is_some_and(|given| given.secrets.contains_key(variable))
             || granted.iter().any(|(name, known)| name == plugin && known == variable)
     };

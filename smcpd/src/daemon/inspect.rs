@@ -14,6 +14,7 @@ use crate::config::{Config, Sources};
 use crate::executor::Executor;
 use crate::paths::{self, Mode};
 use crate::pulse::pulse;
+use crate::redact::Net;
 
 /// The word that asks for it.
 pub(super) const SUBCOMMAND: &str = "inspect";
@@ -72,8 +73,8 @@ fn run(flags: &Flags) -> Result<(), DaemonError> {
         .map_err(start("runtime"))?;
     let (path, name) = (flags.path.clone(), flags.name.clone());
     let inspection = async move {
-        let executor =
-            Executor::start(reload::limits(&config), pulse("executor").1).map_err(start("executor"))?;
+        let executor = Executor::start(reload::limits(&config), Net::default(), pulse("executor").1)
+            .map_err(start("executor"))?;
         let cancel = CancellationToken::new();
         let found = catalog::inspect(Arc::new(config), &executor, &path, name.as_deref(), &cancel).await;
         executor.stop(std::time::Instant::now(), async {}).await;

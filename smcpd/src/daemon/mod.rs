@@ -159,9 +159,9 @@ async fn daemon(
     }
     let shutdown = Shutdown::default();
     let (executor_pulse, heart) = pulse("executor");
-    let executor = Executor::start(reload::limits(&config), heart).map_err(start("executor"))?;
-    executor.take_out(Arc::clone(&config.redactor));
-    log.take_out(Arc::clone(&config.redactor));
+    let net = log.net().clone();
+    net.configure(&config.redactor);
+    let executor = Executor::start(reload::limits(&config), net.clone(), heart).map_err(start("executor"))?;
     let mut pulses = vec![executor_pulse];
     let door_is_ours = inherited.http.is_none();
     // Bound before anything is described: a client that comes early waits instead of being refused.
@@ -179,7 +179,7 @@ async fn daemon(
     let (discovery, catalog, rescans) =
         Discovery::new(current.clone(), executor.clone(), Arc::clone(&metrics), describing.clone())
             .map_err(start("discovery"))?;
-    let (fetching, letta) = Fetching::new(current.clone());
+    let (fetching, letta) = Fetching::new(current.clone(), net);
     let (certificates, tls) = tls::Following::new(current.clone())?;
     let (issuer, oauth) = oauth::Following::new(current.clone());
     let service = Arc::new(Service::new(

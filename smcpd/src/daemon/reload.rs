@@ -92,8 +92,7 @@ pub(super) async fn serve(
         let after = current.get();
         if !Arc::ptr_eq(&before, &after) {
             told.executor.set_limits(limits(&after));
-            told.executor.take_out(Arc::clone(&after.redactor));
-            told.log.take_out(Arc::clone(&after.redactor));
+            told.log.net().configure(&after.redactor);
             if before.log.level != after.log.level {
                 told.log.set_level(&after.log.level);
             }

@@ -46,7 +46,7 @@ pub(crate) use warm::{CALL_VARIABLES, Start, Warm, WarmLimits, WarmState};
 use warm::{Post, Workers};
 
 use crate::pulse::Heart;
-use crate::redact::Redactor;
+use crate::redact::Net;
 
 /// One program to run. Its environment may hold secrets, and is not shown.
 #[derive(Clone)]
@@ -145,7 +145,7 @@ pub(crate) struct Executor {
     tasks: TaskTracker,
     ending: CancellationToken,
     grace: Arc<Mutex<Duration>>,
-    redactor: Arc<Mutex<Arc<Redactor>>>,
+    net: Net,
 }
 
 /// How often one who waits, and is watched, looks how many come before.
@@ -156,8 +156,8 @@ const SWEEP: Duration = Duration::from_secs(5);
 impl Executor {
     /// Makes this process the reaper of every process that its programs leave behind.
     ///
-    /// Call it inside the runtime: the reaping task lives until [`Executor::stop`] has returned.
-    pub(crate) fn start(limits: Limits, heart: Heart) -> std::io::Result<Self> {
+    /// What `net` takes out is in nothing that programs say on stderr. Call it inside the runtime: the reaping task lives until [`Executor::stop`] has returned.
+    pub(crate) fn start(limits: Limits, net: Net, heart: Heart) -> std::io::Result<Self> {
         let spawner = Arc::new(Spawner::new()?);
         let executor = Self {
             lanes: Arc::new(Lanes::new(limits.max_concurrent, limits.queue)),
@@ -166,7 +166,7 @@ impl Executor {
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
             grace: Arc::new(Mutex::new(limits.grace)),
-            redactor: Arc::default(),
+            net,
         };
         let ended = executor.ending.clone();
         let tasks = executor.tasks.clone();
@@ -223,7 +223,7 @@ impl Executor {
         }
         let outcome = self.run_now(invocation, Arc::default(), cancel, None).await?;
         // What it offers is read out of this, and what is wrong with it is logged.
-        let stdout = outcome.stdout.without(&self.redactor());
+        let stdout = outcome.stdout.without(&self.net.redactor());
         Ok(Outcome { stdout, ..outcome })
     }
 
@@ -240,7 +240,7 @@ impl Executor {
         let (program, warm) = (invocation.program.clone(), invocation.warm.clone());
         let workers = Arc::clone(&self.workers);
         let (ending, grace) = (self.ending.clone(), self.grace());
-        let redactor = self.redactor();
+        let redactor = self.net.redactor();
         live.take_out(Arc::clone(&redactor));
         let (sender, receiver) = oneshot::channel();
         let tasks = self.tasks.clone();
@@ -276,15 +276,6 @@ impl Executor {
         self.lanes.set_limits(limits.max_concurrent, limits.queue);
         *self.grace.lock().unwrap_or_else(PoisonError::into_inner) = limits.grace;
         self.workers.set_limits(limits.warm);
-    }
-
-    /// Takes these values out of what programs say on stderr from now on.
-    pub(crate) fn take_out(&self, redactor: Arc<Redactor>) {
-        *self.redactor.lock().unwrap_or_else(PoisonError::into_inner) = redactor;
-    }
-
-    fn redactor(&self) -> Arc<Redactor> {
-        Arc::clone(&self.redactor.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Lets warm workers go that are old, and makes those again that are wanted.

@@ -13,6 +13,7 @@ fn executor() -> Executor {
             grace: Duration::ZERO,
             warm: WARM,
         },
+        Net::default(),
         crate::pulse::pulse("executor").1,
     )
     .unwrap()

@@ -10,6 +10,7 @@ use super::ask::ask;
 use super::{Agent, Known, Last, Letta};
 use crate::config::{self, Current};
 use crate::events::{Event, Field, Kind};
+use crate::redact::{self, Net, Redactor};
 use crate::shutdown::Shutdown;
 
 /// After a failure it is asked again without a word: first so soon, then each time after twice as long.
@@ -22,14 +23,15 @@ pub(crate) struct Fetching {
     current: Current,
     known: watch::Sender<Known>,
     again: Arc<Notify>,
+    net: Net,
 }
 
 impl Fetching {
-    pub(crate) fn new(current: Current) -> (Self, Letta) {
+    pub(crate) fn new(current: Current, net: Net) -> (Self, Letta) {
         let (known, receiver) = watch::channel(Known::default());
         let again = Arc::new(Notify::new());
         let letta = Letta { current: current.clone(), known: receiver, again: Arc::clone(&again) };
-        (Self { current, known, again }, letta)
+        (Self { current, known, again, net }, letta)
     }
 
     /// Fetches at once, then on each [`Letta::refresh`], until everything is to end.
@@ -73,6 +75,9 @@ impl Fetching {
         match ask(settings).await {
             Ok(Answer { variables, refused }) => {
                 let count = variables.iter().count();
+                // Before a plugin has them.
+                let telling = variables.iter().filter(|(name, _)| redact::is_telling(name));
+                self.net.hand_over(Redactor::new(telling.map(|(_, value)| value)));
                 self.known.send_modify(|known| {
                     known.agents.insert(Agent::of(settings), variables);
                     known.last = Last::Answered;
