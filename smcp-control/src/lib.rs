@@ -38,9 +38,9 @@ pub use records::{
     AuditRecord, Change, Changes, ConfigValue, Finding, LogRecord, Reloaded, Severity, ValueChange,
 };
 pub use state::{
-    Activity, CallInfo, ContainerAddress, Described, GroupInfo, LaneInfo, PluginCounts, PluginDetail,
-    PluginInfo, PluginState, Problem, Sandbox, SessionInfo, Status, Tls, ToolActivity, ToolInfo, Variable,
-    Warm,
+    Activity, CallInfo, ContainerAddress, Described, GroupActivity, GroupInfo, LaneInfo, PluginCounts,
+    PluginDetail, PluginInfo, PluginState, Problem, Sandbox, SessionInfo, Status, Tls, ToolActivity,
+    ToolInfo, Variable, Warm,
 };
 pub use wire::{FRAME, WireError, read, write};
 

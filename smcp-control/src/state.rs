@@ -271,6 +271,9 @@ pub struct Activity {
     /// Calls that wait for an operator.
     #[serde(default)]
     pub approvals: usize,
+    /// Plugins that have a control group in which something ran, by name.
+    #[serde(default)]
+    pub groups: Vec<GroupActivity>,
     /// Tools that were called lately, the busiest first.
     pub tools: Vec<ToolActivity>,
 }
@@ -280,6 +283,14 @@ pub struct LaneInfo {
     pub lane: String,
     pub running: usize,
     pub waiting: usize,
+}
+
+/// What a plugin takes at this moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupActivity {
+    pub plugin: String,
+    #[serde(flatten)]
+    pub group: GroupInfo,
 }
 
 /// The latest calls of one tool.

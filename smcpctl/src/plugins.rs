@@ -7,7 +7,7 @@ use smcp_control::{Cause, Changes, GroupInfo, PluginDetail, PluginInfo, ToolInfo
 
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
-use crate::table::{escape, print, print_json, print_rows};
+use crate::table::{escape, mebibytes, print, print_json, print_rows};
 use crate::{beside, changes, link, tools};
 
 pub(crate) async fn list(daemon: &mut Daemon) -> Result<Exit, Failure> {
@@ -74,8 +74,7 @@ fn rows_of(plugin: PluginDetail) -> Vec<Vec<String>> {
 
 /// `3 processes, 41.2 MiB, 1.5 s of processors`
 fn taken(group: &GroupInfo) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "a tenth of a MiB is enough")]
-    let memory = group.memory_bytes.map(|bytes| format!(", {:.1} MiB", bytes as f64 / f64::from(1 << 20)));
+    let memory = group.memory_bytes.map(|bytes| format!(", {}", mebibytes(bytes)));
     let cpu = group.cpu_seconds.map(|seconds| format!(", {seconds:.1} s of processors"));
     format!("{} processes{}{}", group.processes, memory.unwrap_or_default(), cpu.unwrap_or_default())
 }

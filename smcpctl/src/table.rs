@@ -86,6 +86,13 @@ fn cut(line: &str, width: usize) -> &str {
     line[..end].trim_end()
 }
 
+/// `41.2 MiB`
+pub(crate) fn mebibytes(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a tenth of a MiB is enough")]
+    let count = bytes as f64 / f64::from(1 << 20);
+    format!("{count:.1} MiB")
+}
+
 /// A time as people say it: `59 s`, `3 min 20 s`, `5 h 12 min`, `2 d 3 h`.
 pub(crate) fn duration(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);

@@ -41,7 +41,7 @@ fn runs_of(directory: &Path, command: &str) -> usize {
 }
 
 /// Asks on one of the daemon's sockets.
-fn control(daemon: &Daemon, socket: &str, request: &Value) -> Value {
+pub(crate) fn control(daemon: &Daemon, socket: &str, request: &Value) -> Value {
     let mut stream = UnixStream::connect(daemon.path().join("runtime/smcp").join(socket)).unwrap();
     stream.write_all(format!("{request}\n").as_bytes()).unwrap();
     let mut lines = BufReader::new(stream).lines();

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use smcp_test_support::{Daemon, Setup, is_alive, until};
 
+use crate::confirming::control;
+
 /// A delegated group; dropping it removes it.
 struct Delegated(PathBuf);
 
@@ -80,6 +82,10 @@ fn nothing_slips_away_from_a_plugins_control_group() {
         assert_eq!(daemon.call("hostile.spin", json!({"seconds": 0}))["isError"], json!(false));
         let metrics = daemon.get("/metrics", &[]).text();
         assert!(metrics.contains("smcp_group_processes{plugin=\"hostile\"}"), "{metrics}");
+        let activity = control(&daemon, "control.sock", &json!({"request": "activity"}));
+        let groups = activity["groups"].as_array().unwrap();
+        let hostile = groups.iter().find(|group| group["plugin"] == "hostile").unwrap();
+        assert!(hostile["processes"].is_u64() && hostile["cpu_seconds"].is_f64(), "{activity}");
         assert!(!daemon.log().contains("could not be killed"));
     }
 }

@@ -7,9 +7,9 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Borders, Paragraph, Row, Table, TableState};
-use smcp_control::{Activity, CallInfo, LaneInfo, ToolActivity};
+use smcp_control::{Activity, CallInfo, GroupActivity, GroupInfo, LaneInfo, ToolActivity};
 
-use crate::table::{duration, escape};
+use crate::table::{duration, escape, mebibytes};
 
 /// What is shown, and which call is selected.
 #[derive(Debug)]
@@ -57,12 +57,13 @@ impl View {
     }
 
     pub(super) fn draw(&self, frame: &mut Frame<'_>) {
-        let Activity { lanes, calls, tools, .. } = &self.activity;
+        let Activity { lanes, calls, groups, tools, .. } = &self.activity;
         let rows = |count: usize| u16::try_from(count.clamp(1, 12)).unwrap_or(12) + 2;
         let areas = Layout::vertical([
             Constraint::Length(1),
             Constraint::Length(rows(lanes.len()).min(6)),
             Constraint::Length(rows(calls.len())),
+            Constraint::Length(if groups.is_empty() { 0 } else { rows(groups.len()).min(8) }),
             Constraint::Min(3),
             Constraint::Length(1),
         ])
@@ -71,12 +72,16 @@ impl View {
         table(frame, areas[1], ("lanes", ["LANE", "RUNNING", "WAITING"]), lanes.iter().map(lane), None);
         let headings = ["CALL", "TOOL", "STATE", "SINCE", "CALLER"];
         table(frame, areas[2], ("calls", headings), calls.iter().map(call), self.place());
+        if !groups.is_empty() {
+            let headings = ["PLUGIN", "PROCESSES", "MEMORY", "CPU TIME"];
+            table(frame, areas[3], ("control groups", headings), groups.iter().map(group), None);
+        }
         let headings = ["TOOL", "LAST MINUTE", "CALLS", "FAILED", "P50", "P95"];
-        table(frame, areas[3], ("tools", headings), tools.iter().map(tool), None);
+        table(frame, areas[4], ("tools", headings), tools.iter().map(tool), None);
         let keys = "q quit   up/down select   c cancel";
         let last =
             if self.said.is_empty() { keys.to_owned() } else { format!("{keys}   {}", escape(&self.said)) };
-        frame.render_widget(Paragraph::new(last), areas[4]);
+        frame.render_widget(Paragraph::new(last), areas[5]);
     }
 
     fn headline(&self) -> Line<'_> {
@@ -124,6 +129,14 @@ fn call(call: &CallInfo) -> [String; 5] {
     [escape(&call.id), escape(&call.tool), state.to_owned(), since, escape(&call.caller)]
 }
 
+/// What the kernel does not count for the plugin is left empty.
+fn group(found: &GroupActivity) -> [String; 4] {
+    let GroupInfo { processes, memory_bytes, cpu_seconds } = &found.group;
+    let memory = memory_bytes.map(mebibytes).unwrap_or_default();
+    let cpu = cpu_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    [escape(&found.plugin), processes.to_string(), memory, cpu.map(time).unwrap_or_default()]
+}
+
 fn tool(tool: &ToolActivity) -> [String; 6] {
     let microseconds = |time_us| time(Duration::from_micros(time_us));
     [
@@ -153,6 +166,11 @@ mod tests {
 
     use super::*;
 
+    fn taken(plugin: &str, memory_bytes: Option<u64>, cpu_seconds: Option<f64>) -> GroupActivity {
+        let group = GroupInfo { processes: 2, memory_bytes, cpu_seconds };
+        GroupActivity { plugin: plugin.to_owned(), group }
+    }
+
     fn activity(ids: &[&str]) -> Activity {
         let call = |id: &&str| CallInfo {
             id: (*id).to_owned(),
@@ -163,6 +181,7 @@ mod tests {
         };
         Activity {
             approvals: 0,
+            groups: Vec::new(),
             uptime_seconds: 61,
             sessions: 2,
             calls_ok: 9,
@@ -201,6 +220,21 @@ mod tests {
             "demo\\u{1b}.echo 3 10 1 0.8 ms 59 ms",
             "q quit up/down select c cancel a is cancelled",
         ] {
+            assert!(screen.contains(line), "{line}\n{screen}");
+        }
+    }
+
+    #[test]
+    fn what_plugins_take_is_there_where_it_is_counted() {
+        let mut view = View::new(activity(&["a"]));
+        assert!(!screen(&view).contains("PLUGIN"));
+        let groups = vec![taken("worker", Some(43_200_000), Some(1.54)), taken("x\u{1b}", None, None)];
+        view.update(Activity { groups, ..activity(&["a"]) });
+        let screen = screen(&view);
+        let screen = screen.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        for line in
+            ["PLUGIN PROCESSES MEMORY CPU TIME\nworker 2 41.2 MiB 1.5 s\nx\\u{1b} 2", "TOOL LAST MINUTE"]
+        {
             assert!(screen.contains(line), "{line}\n{screen}");
         }
     }

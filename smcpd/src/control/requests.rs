@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use smcp_control::{
-    Activity, CallInfo, Cause, ContainerAddress, PluginCounts, PluginState, Refusal, RefusalCode, Reloaded,
-    Reply, Status, Withheld,
+    Activity, CallInfo, Cause, ContainerAddress, GroupActivity, PluginCounts, PluginState, Refusal,
+    RefusalCode, Reloaded, Reply, Status, Withheld,
 };
 
 use super::{Control, Operator, doctor, shown};
@@ -213,6 +213,15 @@ impl Control {
         reply
     }
 
+    fn groups(&self) -> Vec<GroupActivity> {
+        let catalog = self.service.catalog();
+        let of = |name: &String| {
+            let group = shown::group(self.service.group_figures(name)?);
+            Some(GroupActivity { plugin: name.clone(), group })
+        };
+        catalog.plugins().keys().filter_map(of).collect()
+    }
+
     pub(super) fn activity(&self) -> Reply {
         let metrics = self.service.metrics();
         let calls = metrics.calls();
@@ -224,6 +233,7 @@ impl Control {
             lanes: self.service.lanes().iter().map(shown::lane).collect(),
             calls: self.running(),
             approvals: self.service.approvals().count(),
+            groups: self.groups(),
             tools: metrics.tools(std::time::Instant::now()).iter().map(shown::figures).collect(),
         })
     }

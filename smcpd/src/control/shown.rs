@@ -101,6 +101,10 @@ pub(super) fn plugin_detail(
     }
 }
 
+pub(super) fn group(found: GroupFigures) -> GroupInfo {
+    GroupInfo { processes: found.processes, memory_bytes: found.memory, cpu_seconds: found.cpu_seconds }
+}
+
 fn described(plugin: &Plugin, letta: &Letta, tools: Vec<String>, now: Now) -> Described {
     let Now { kept, group, has_groups } = now;
     let fetched = letta.of(plugin.name()).unwrap_or_default();
@@ -117,11 +121,7 @@ fn described(plugin: &Plugin, letta: &Letta, tools: Vec<String>, now: Now) -> De
         slots: plugin.slots(),
         warm: warm(plugin, kept),
         sandbox: Box::new(sandbox(plugin, has_groups)),
-        group: group.map(|found| GroupInfo {
-            processes: found.processes,
-            memory_bytes: found.memory,
-            cpu_seconds: found.cpu_seconds,
-        }),
+        group: group.map(self::group),
         environment: description
             .environment
             .iter()
