@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::config::{self, Config, FILE_SIZE, FILES, Limits, PART_OF_MEMORY, PROCESSES, SandboxMode, WEIGHT};
 use crate::executor::Group;
@@ -103,8 +103,11 @@ impl Confinement {
 
 /// Bytes.
 fn memory_of_the_machine() -> u64 {
-    let found = rustix::system::sysinfo();
-    found.totalram * u64::from(found.mem_unit)
+    static FOUND: LazyLock<u64> = LazyLock::new(|| {
+        let found = rustix::system::sysinfo();
+        found.totalram * u64::from(found.mem_unit)
+    });
+    *FOUND
 }
 
 /// The daemon's own places, and what of other plugins stands in them.

@@ -174,20 +174,23 @@ async fn ask(
         let described = describer.describe(&located, &environment).await;
         // A plugin that changed while it was asked may have been read half.
         let found = place.clone().find_soon(name, entry).await?;
-        let (now, later) = if store.is_some() { place.admit(found)? } else { found };
+        let (now, later) = found;
+        if store.is_some() {
+            place.admit(&now, &later)?;
+        }
         if later == digest || tries == AGAIN {
             let description: Description = described?;
             let Some(store) = store else { break (description, Approved::default()) };
             let description = description.kept();
             let contract = pins::digest_of(&pins::pieces(name, &description));
             store.save(name, &digest, &contract, &description);
-            let approved = place.approve(entry, (&located, &digest), &description, contract)?;
+            let approved = place.approve(entry, &Now::of(&located, &digest), &description, contract)?;
             break (description, approved);
         }
         tries += 1;
         (located, digest) = (now, later);
         if let Some(Found::Same(description, contract)) = store.map(|store| store.find(name, &digest)) {
-            let approved = place.approve(entry, (&located, &digest), &description, contract)?;
+            let approved = place.approve(entry, &Now::of(&located, &digest), &description, contract)?;
             break (*description, approved);
         }
     };
@@ -230,27 +233,26 @@ impl Place {
     }
 
     /// Refuses a plugin whose files others may change, or are not those that were approved where pins block.
-    fn admit(&self, found: (Located, String)) -> Result<(Located, String), String> {
-        let (located, digest) = &found;
+    fn admit(&self, located: &Located, digest: &str) -> Result<Now, String> {
         let policy = self.settings.pin_policy(&located.name);
-        match ownership::refusal(&located.risks, policy == PinPolicy::Block) {
-            Some(reason) => Err(reason),
-            None => self.pins.admit(&Now::of(located, digest), policy).map(|()| found),
+        if let Some(reason) = ownership::refusal(&located.risks, policy == PinPolicy::Block) {
+            return Err(reason);
         }
+        let now = Now::of(located, digest);
+        self.pins.admit(&now, policy).map(|()| now)
     }
 
     /// Holds what a plugin says of itself to its pin.
     fn approve(
         &self,
         entry: &Path,
-        (located, digest): (&Located, &str),
+        now: &Now,
         description: &Description,
         contract: String,
     ) -> Result<Approved, String> {
-        let policy = self.settings.pin_policy(&located.name);
-        let now = Now::of(located, digest);
+        let policy = self.settings.pin_policy(now.name());
         let linker = || ownership::linker(entry);
-        let standing = self.pins.judge(&now, description, &contract, policy, linker)?;
+        let standing = self.pins.judge(now, description, &contract, policy, linker)?;
         Ok(Approved { contract, standing })
     }
 
@@ -297,11 +299,12 @@ impl Place {
         store: &Store,
         before: Option<Arc<Plugin>>,
     ) -> Result<Looked, String> {
-        let (located, digest) = self.admit(self.find(name, entry, within)?)?;
+        let (located, digest) = self.find(name, entry, within)?;
+        let now = self.admit(&located, &digest)?;
         let is_watched = before.is_some();
         if let Some(before) = before.filter(|before| before.is_of(&located, &digest)) {
             let (description, contract) = (before.description(), before.contract().to_owned());
-            let approved = self.approve(entry, (&located, &digest), description, contract)?;
+            let approved = self.approve(entry, &now, description, contract)?;
             if approved.standing == *before.standing() {
                 return Ok(Looked::Known(before));
             }
@@ -311,7 +314,7 @@ impl Place {
         match store.find(name, &digest) {
             Found::Same(description, contract) => {
                 let description = description.kept();
-                let approved = self.approve(entry, (&located, &digest), &description, contract)?;
+                let approved = self.approve(entry, &now, &description, contract)?;
                 let plugin = self.plugin(name, located, (digest, approved), description);
                 return Ok(Looked::Known(plugin));
             }

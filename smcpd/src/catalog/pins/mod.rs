@@ -54,6 +54,10 @@ impl Now {
             interpreter: interpreter(located),
         }
     }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// The real path of what runs the plugin. One that lies beside the plugin also counts by its size and time, since it is
@@ -66,11 +70,9 @@ fn interpreter(located: &Located) -> String {
     }
     let real = located.program.canonicalize().unwrap_or_else(|_| located.program.clone());
     let shown = real.display().to_string();
-    match std::fs::metadata(&real) {
-        Ok(found) if real.starts_with(&located.directory) => {
-            format!("{shown} ({} bytes of {})", found.size(), found.mtime())
-        }
-        _ => shown,
+    match real.starts_with(&located.directory).then(|| std::fs::metadata(&real)) {
+        Some(Ok(found)) => format!("{shown} ({} bytes of {})", found.size(), found.mtime()),
+        Some(Err(_)) | None => shown,
     }
 }
 
