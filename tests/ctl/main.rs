@@ -5,8 +5,10 @@
 mod approvals;
 mod completion;
 mod connect;
+mod documented;
 mod keys;
 mod letta;
+mod linking;
 mod live;
 mod pins;
 mod plugin_check;
@@ -18,9 +20,7 @@ mod requests;
 mod trace;
 mod transcript;
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -251,137 +251,6 @@ fn a_running_call_is_seen_cancelled_and_ended_with_its_client() {
 }
 
 #[test]
-fn what_may_not_be_linked_is_refused_with_the_way_out() {
-    let daemon = smcpd().plugins(&["demo_math"]).start();
-    let make = |name: &str, mode: u32| {
-        let directory = daemon.path().join(name);
-        fs::create_dir(&directory).unwrap();
-        fs::write(directory.join("cli.py"), "print(1)").unwrap();
-        fs::set_permissions(directory.join("cli.py"), fs::Permissions::from_mode(mode)).unwrap();
-        directory.display().to_string()
-    };
-    let open = make("open", 0o666);
-    let clash = make("demo_math", 0o644);
-    let broken = make("broken", 0o664);
-    let spaced = make("two words", 0o644);
-    fs::create_dir(daemon.path().join("empty")).unwrap();
-    fs::create_dir(daemon.path().join("plugins/real")).unwrap();
-    let deep = make("deep", 0o644);
-    fs::create_dir(daemon.path().join("deep/lib")).unwrap();
-    fs::write(daemon.path().join("deep/lib/helper.py"), "").unwrap();
-    fs::set_permissions(daemon.path().join("deep/lib/helper.py"), fs::Permissions::from_mode(0o646)).unwrap();
-    let cases: [(&[&str], &str, i32); 8] = [
-        (&["plugin", "link", &deep], "error: `DIR/deep/lib/helper.py` can be written by everyone", 7),
-        (&["plugin", "link", "/nonexistent"], "error: `/nonexistent` leads nowhere: No such file", 4),
-        (&["plugin", "link", "empty"], "error: `empty` is no plugin: it has neither `cli.py` nor `cli`", 7),
-        (&["plugin", "link", &open], "can be written by everyone\nhint: chmod o-w", 7),
-        (
-            &["plugin", "link", &clash],
-            "error: a plugin is called `demo_math` already\nhint: choose another name",
-            7,
-        ),
-        (&["plugin", "link", &spaced], "error: `two words` is no name", 2),
-        (&["plugin", "link", &broken], "warning: `DIR/broken/cli.py` can be written by its group", 7),
-        (&["plugin", "unlink", "real"], "is no link: it is left as it is", 7),
-    ];
-    for (words, expected, code) in cases {
-        let said = transcript(&daemon, words);
-        assert!(said.contains(expected) && said.ends_with(&format!("[{code}]\n")), "{words:?}: {said}");
-    }
-    assert!(transcript(&daemon, &["plugin", "unlink", "../demo_math"]).ends_with("[2]\n"));
-    assert!(daemon.path().join("plugins/real").is_dir());
-}
-
-#[test]
-fn only_what_is_below_a_root_and_belongs_to_one_of_us_is_linked() {
-    let daemon = smcpd();
-    let inside = daemon.path().join("inside");
-    fs::create_dir(&inside).unwrap();
-    let config = format!("[plugins]\nroots = [\"{}\"]\n", inside.display());
-    let daemon = daemon.config(&config).start();
-    for directory in [inside.join("tool"), daemon.path().join("outside")] {
-        fs::create_dir(&directory).unwrap();
-        fs::write(directory.join("cli.py"), "import argparse\np = argparse.ArgumentParser()\np.add_subparsers().add_parser('go')\np.parse_args()\n").unwrap();
-    }
-    let said = transcript(&daemon, &["plugin", "link", "outside"]);
-    assert!(said.contains("is outside of `plugins.roots`") && said.ends_with("[11]\n"), "{said}");
-    // A link inside that leads outside is outside.
-    symlink("../outside", inside.join("sly")).unwrap();
-    assert!(transcript(&daemon, &["plugin", "link", "inside/sly"]).ends_with("[11]\n"));
-    let said = transcript(&daemon, &["plugin", "link", "inside/tool"]);
-    assert!(said.contains("tool.go()") && said.ends_with("[0]\n"), "{said}");
-    if rustix::process::geteuid().is_root() {
-        std::os::unix::fs::chown(inside.join("tool/cli.py"), Some(12_345), None).unwrap();
-        let said = transcript(&daemon, &["plugin", "link", "inside/tool", "--name", "foreign"]);
-        assert!(said.contains("belongs to uid 12345") && said.ends_with("[11]\n"), "{said}");
-    }
-}
-
-#[test]
-fn a_bare_name_links_a_plugin_that_came_with_us() {
-    let daemon = smcpd().start();
-    let prefix = daemon.path().join("prefix");
-    fs::create_dir_all(prefix.join("bin")).unwrap();
-    fs::create_dir_all(prefix.join("share/smcp/plugins")).unwrap();
-    symlink(root().join("plugins/demo_text"), prefix.join("share/smcp/plugins/demo_text")).unwrap();
-    let program = prefix.join("bin/smcpctl");
-    smcp_test_support::copy_program(env!("CARGO_BIN_EXE_smcpctl"), &program);
-    let link = |name: &str| {
-        let mut command = Command::new(&program);
-        command.arg("--socket").arg(socket(&daemon)).args(["plugin", "link", name]);
-        command.current_dir(daemon.path()).output().unwrap()
-    };
-    let output = link("demo_text");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("demo_text.echo"), "{output:?}");
-    let output = link("demo_nope");
-    assert_eq!(output.status.code(), Some(4));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("share/smcp/plugins"), "{output:?}");
-}
-
-#[test]
-fn every_finding_and_every_json_member_is_documented() {
-    let page = fs::read_to_string(root().join("man/smcpctl.1")).unwrap();
-    let sources = ["smcpctl/src/doctor.rs", "smcpd/src/control/doctor.rs"];
-    let source: String = sources.iter().map(|file| fs::read_to_string(root().join(file)).unwrap()).collect();
-    let quoted: Vec<&str> = source.split('"').skip(1).step_by(2).collect();
-    // A code is a word with hyphens and no blanks, and nothing else in these files is.
-    let is_code = |word: &&&str| {
-        word.contains('-')
-            && word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-')
-            && !word.starts_with('-')
-            && !["is-active", "is-enabled"].contains(*word)
-    };
-    let codes: Vec<&&str> = quoted.iter().filter(is_code).collect();
-    assert!(codes.len() > 15, "{codes:?}");
-    for code in codes {
-        assert!(page.contains(&format!(".It Li {code}\n")), "{code}");
-    }
-    let document = fs::read_to_string(root().join("docs/json.md")).unwrap();
-    let mut members = 0;
-    let mut directories = vec![root().join("smcpctl/src")];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                directories.push(path);
-                continue;
-            }
-            let source = fs::read_to_string(path).unwrap();
-            for rest in source.split("print_json(").skip(1) {
-                let Some(member) =
-                    rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next())
-                else {
-                    continue;
-                };
-                members += 1;
-                assert!(document.contains(&format!("| `{member}` |")), "{member}");
-            }
-        }
-    }
-    assert!(members > 20, "{members}");
-}
-
-#[test]
 fn the_call_socket_offers_tools_alone() {
     let daemon = smcpd().plugins(&["demo_math"]).start();
     let call_socket = socket(&daemon).with_file_name("call.sock");
@@ -489,77 +358,5 @@ fn each_shell_gets_a_completion_script() {
             Command::new(env!("CARGO_BIN_EXE_smcpctl")).args(["completion", shell]).output().unwrap();
         assert!(output.status.success());
         assert!(String::from_utf8_lossy(&output.stdout).contains("SMCPCTL_COMPLETE"), "{shell}");
-    }
-}
-
-#[test]
-fn a_link_made_by_hand_is_the_same_as_one_that_was_linked() {
-    let daemon = smcpd().start();
-    symlink(root().join("plugins/demo_text"), daemon.path().join("plugins/text")).unwrap();
-    let rescan = transcript(&daemon, &["rescan"]);
-    // The watcher may have been quicker.
-    assert!(rescan.contains("added\ttext.echo") || rescan == "nothing changed\n[0]\n", "{rescan}");
-    assert!(transcript(&daemon, &["tools", "--plugin", "text"]).contains("text.echo(message, prefix?)"));
-}
-
-#[test]
-fn every_command_and_exit_code_is_in_the_man_page() {
-    let page = fs::read_to_string(root().join("man/smcpctl.1")).unwrap();
-    let commands = |words: &[&str]| -> Vec<String> {
-        let output = Command::new(env!("CARGO_BIN_EXE_smcpctl")).args(words).arg("--help").output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let listed = text.split("Commands:").nth(1).unwrap_or_default().lines().skip(1);
-        listed
-            .take_while(|line| !line.is_empty())
-            // A longer description goes on further to the right.
-            .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
-            .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
-            .collect()
-    };
-    let flags = |words: &[&str]| -> Vec<String> {
-        let output = Command::new(env!("CARGO_BIN_EXE_smcpctl")).args(words).arg("--help").output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let lines = text.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
-        let words = lines.flat_map(|line| line.split([' ', ',', '=', '[', ']']));
-        words.filter_map(|word| word.strip_prefix("--")).map(str::to_owned).collect()
-    };
-    // A dash within may be written with or without its backslash.
-    let plain = page.replace("\\-", "-");
-    let described: BTreeSet<&str> = plain
-        .split("Fl -")
-        .skip(1)
-        .chain(plain.split(" , -").skip(1))
-        .map(|rest| rest.split([' ', '\n']).next().unwrap())
-        .collect();
-    let mut known = BTreeSet::from([
-        // What a plugin prints its contract on.
-        "describe".to_owned(),
-    ]);
-    let top = commands(&[]);
-    assert!(top.len() >= 12, "{top:?}");
-    known.extend(flags(&[]));
-    for command in &top {
-        known.extend(flags(&[command]));
-        known.extend(commands(&[command]).iter().flat_map(|below| flags(&[command, below])));
-    }
-    for flag in &known {
-        assert!(described.contains(flag.as_str()), "--{flag} is not in the man page");
-    }
-    for flag in described {
-        assert!(known.contains(flag), "there is no --{flag}");
-    }
-    for command in top {
-        assert!(page.contains(&format!(".It Cm {command}")), "{command}");
-        for below in commands(&[&command]).iter().filter(|below| *below != "help" && *below != "list") {
-            assert!(page.contains(&format!(".It Cm {command} {below}")), "{command} {below}");
-        }
-    }
-    let source = fs::read_to_string(root().join("smcpctl/src/exit.rs")).unwrap();
-    let codes = source
-        .lines()
-        .filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = "))
-        .map(|(_, code)| code);
-    for code in codes {
-        assert!(page.contains(&format!(".It {code}\n")), "exit code {code}");
     }
 }

@@ -10,6 +10,8 @@
 
 mod commands;
 mod lines;
+#[cfg(test)]
+mod odd_tests;
 mod positionals;
 mod rows;
 mod spelling;

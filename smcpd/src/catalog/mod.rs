@@ -79,7 +79,7 @@ pub(crate) use needed::Asked as Question;
 pub(crate) use needed::{Needed, needed_by};
 pub(crate) use offers::{List, Offered, Origin};
 pub(crate) use output::{ErrorCode, ToolOutput, from_error, from_outcome};
-pub(crate) use ownership::Risk;
+pub(crate) use ownership::{Fault as Opening, Risk};
 pub(crate) use pins::{AcceptError, Drift, FileChange, PieceChange, Pinning, withheld};
 pub(crate) use plugin::{CallContext, Plugin};
 pub(crate) use plugin_file::Contents;

@@ -39,6 +39,13 @@ pub(crate) struct Risk {
 }
 
 impl Risk {
+    /// What is wrong with a file or directory whose owner should be root or `us`.
+    pub(crate) fn all_of(path: &Path, found: &Metadata, us: u32) -> impl Iterator<Item = Self> {
+        let owners = Owners { daemon: us, ..Owners::default() };
+        let rights = Rights { mode: found.mode(), owner: found.uid(), is_above: false };
+        judge(rights, &owners).map(|fault| Self { path: path.to_owned(), fault })
+    }
+
     /// The command that mends it.
     pub(crate) fn fix(&self) -> String {
         let path = self.path.display();

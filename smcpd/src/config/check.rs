@@ -465,5 +465,8 @@ fn flatten(value: &toml::Value, prefix: &str, emit: &mut impl FnMut(&str, &toml:
 }
 
 #[cfg(test)]
+#[path = "documented_tests.rs"]
+mod documented_tests;
+#[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -1,16 +1,14 @@
 //! `[confirm]` and `confirm` of a plugin: which calls somebody has to confirm before they run.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use serde::de::{self, Deserializer, MapAccess};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::check::Key;
 use super::file::Seconds;
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, word_or_table};
 
 /// Who has to confirm a call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -89,24 +87,8 @@ impl OfPlugin {
 
 impl<'de> Deserialize<'de> for OfPlugin {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = OfPlugin;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("`off`, `elicit`, `operator`, or a table with one of them by command")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<OfPlugin, E> {
-                ConfirmMode::deserialize(de::value::StrDeserializer::<E>::new(text))
-                    .map(OfPlugin::Destructive)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OfPlugin, A::Error> {
-                BTreeMap::deserialize(de::value::MapAccessDeserializer::new(map)).map(OfPlugin::Commands)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
+        let expected = "`off`, `elicit`, `operator`, or a table with one of them by command";
+        word_or_table::read(deserializer, expected, Self::Destructive, Self::Commands)
     }
 }
 

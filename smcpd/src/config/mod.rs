@@ -19,6 +19,7 @@ mod sandbox;
 mod secrets;
 mod state_key;
 mod tls;
+mod word_or_table;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

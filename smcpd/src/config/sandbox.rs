@@ -1,15 +1,13 @@
 //! The section `[sandbox]`, and `sandbox` in the section of a plugin: what plugins are held to.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::de::{self, MapAccess};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::check::Key;
 use super::layers::Layers;
-use super::{ConfigError, Origin, Plugin};
+use super::{ConfigError, Origin, Plugin, word_or_table};
 
 /// Bounds where nothing is said: what no honest call comes near.
 pub(crate) const FILES: u64 = 4096;
@@ -133,24 +131,13 @@ pub(super) struct OfPlugin(pub(super) Given);
 
 impl<'de> Deserialize<'de> for OfPlugin {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = OfPlugin;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("`require`, `best-effort`, `off`, or a table with what the plugin may do")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<OfPlugin, E> {
-                let mode = SandboxMode::deserialize(de::value::StrDeserializer::<E>::new(text))?;
-                Ok(OfPlugin(Given { mode: Some(mode), ..Given::default() }))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OfPlugin, A::Error> {
-                Given::deserialize(de::value::MapAccessDeserializer::new(map)).map(OfPlugin)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
+        let expected = "`require`, `best-effort`, `off`, or a table with what the plugin may do";
+        word_or_table::read(
+            deserializer,
+            expected,
+            |mode| Self(Given { mode: Some(mode), ..Given::default() }),
+            Self,
+        )
     }
 }
 
