@@ -62,7 +62,8 @@ impl Heart {
     }
 }
 
-/// For the tests of the watchdog alone, in debug builds: stops the loop that `WEDGE` names for good, once it has answered twice.
+/// For the tests of the watchdog alone, in debug builds: stops the loop that `WEDGE` names for good: once it has
+/// answered twice and the file `WEDGE_WHEN`, if one is named, is there.
 #[cfg(debug_assertions)]
 #[derive(Debug)]
 struct Wedge {
@@ -74,7 +75,9 @@ struct Wedge {
 impl Wedge {
     fn ask(&mut self) {
         self.asked += 1;
-        while self.asked > 2 && std::env::var("WEDGE").is_ok_and(|name| name == self.name) {
+        let is_time =
+            || std::env::var_os("WEDGE_WHEN").is_none_or(|file| std::path::Path::new(&file).exists());
+        while self.asked > 2 && std::env::var("WEDGE").is_ok_and(|name| name == self.name) && is_time() {
             std::thread::park();
         }
     }

@@ -1,14 +1,12 @@
 //! Bounds on what each process takes.
 
-use rustix::process::{Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::SandboxError;
 use crate::config::Limits;
 
 /// The kernel, when it runs out of memory, ends a plugin's process before the daemon.
 const OUT_OF_MEMORY: &str = "500";
-/// So much nicer than the daemon is a plugin: where processors are busy, whoever asks the daemon comes first.
-const NICER: i32 = 5;
 
 pub(super) fn confine(limits: &Limits) -> Result<(), SandboxError> {
     let more = limits.more_processes.map(|more| running() + more);
@@ -31,7 +29,6 @@ pub(super) fn confine(limits: &Limits) -> Result<(), SandboxError> {
     }
     // A container may forbid it; the plugin is then as likely to be ended as the daemon.
     let _forbidden = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY);
-    let _forbidden = getpriority_process(None).and_then(|nice| setpriority_process(None, nice + NICER));
     Ok(())
 }
 
