@@ -419,8 +419,10 @@ fn a_revocation_list_that_is_out_of_date_lets_nobody_in() {
     let client = ours.client("agent-1");
     let open = || Secure::open(daemon.address(), &ours, Some(&client)).and_then(|mut it| it.health());
     assert!(open().is_err());
-    let told = events(&daemon, "handshake-failed");
-    assert!(told.iter().any(|told| told.contains("revocation list expired")), "{told:?}");
+    until("the reason is told", || {
+        let told = events(&daemon, "handshake-failed");
+        told.iter().any(|told| told.contains("revocation list expired")).then_some(())
+    });
     fs::write(&lists, ours.list(&[], 4000)).unwrap();
     until("the new list is taken", || open().ok());
 }
