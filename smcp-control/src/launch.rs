@@ -22,6 +22,9 @@ pub struct Launch {
     /// System calls that the sandbox refuses whoever makes them.
     #[serde(default)]
     pub refused_calls: Vec<String>,
+    /// Devices that every plugin may read and write.
+    #[serde(default)]
+    pub devices: Vec<String>,
     /// How long it may run; absent: as long as it likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<f64>,

@@ -14,7 +14,7 @@ fn begin(daemon: &Daemon, session: &str, id: u64, tool: &str, arguments: &Value)
     let mut connection = daemon.connect();
     let body = request(id, "tools/call", &params).to_string();
     connection.write("POST", "/mcp", &[JSON, BOTH, ("Mcp-Session-Id", session)], body.as_bytes());
-    connection.into_stream()
+    connection.either().unwrap()
 }
 
 /// `GET /mcp`, with the last event that arrived.

@@ -55,6 +55,7 @@ pub(crate) async fn trace(daemon: &mut Daemon, name: &str, words: &[String]) -> 
         plugin: name,
         program: Path::new(&launch.program),
         held: &described.sandbox,
+        devices: &launch.devices,
         config: &config,
     };
     let mut findings: Vec<Finding> = attempts

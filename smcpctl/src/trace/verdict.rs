@@ -9,17 +9,6 @@ use super::attempt::{Attempt, Want};
 use super::outside::Answer;
 use super::strace::Call;
 
-/// Devices that every plugin has.
-const DEVICES: [&str; 8] = [
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/random",
-    "/dev/urandom",
-    "/dev/tty",
-    "/dev/ptmx",
-    "/dev/pts",
-];
 /// Sockets that a plugin without a network has.
 const LOCAL: [&str; 2] = ["AF_UNIX", "AF_NETLINK"];
 
@@ -62,6 +51,8 @@ pub(super) struct Rules<'a> {
     pub(super) plugin: &'a str,
     pub(super) program: &'a Path,
     pub(super) held: &'a Sandbox,
+    /// What every plugin has.
+    pub(super) devices: &'a [String],
     pub(super) config: &'a [ConfigValue],
 }
 
@@ -157,7 +148,7 @@ impl Rules<'_> {
                 false => self.refuses("it runs its own program and what `exec` names", Some(("exec", all()))),
             };
         }
-        if is_in(&self.held.write) || DEVICES.iter().any(|device| path.starts_with(device)) {
+        if is_in(&self.held.write) || self.devices.iter().any(|device| path.starts_with(device)) {
             return None;
         }
         match want {

@@ -14,7 +14,9 @@ fn config() -> Vec<ConfigValue> {
 
 fn judged(held: &Sandbox, attempt: &Attempt, error: &str, allowed: Option<bool>, exists: bool) -> Finding {
     let config = config();
-    let rules = Rules { plugin: "p", program: Path::new("/opt/p/cli"), held, config: &config };
+    let devices = ["/dev/null".to_owned(), "/dev/pts".to_owned()];
+    let rules =
+        Rules { plugin: "p", program: Path::new("/opt/p/cli"), held, devices: &devices, config: &config };
     let call =
         Call { pid: 7, name: "openat".to_owned(), arguments: Vec::new(), error: Some(error.to_owned()) };
     rules.judge(&call, attempt, Answer { allowed, exists })
@@ -152,7 +154,9 @@ fn what_the_kernel_lacks_is_not_to_blame() {
 #[test]
 fn a_name_that_is_no_bare_key_is_quoted() {
     let (held, config) = (held(), config());
-    let section = |plugin| Rules { plugin, program: Path::new("/x"), held: &held, config: &config }.section();
+    let section = |plugin| {
+        Rules { plugin, program: Path::new("/x"), held: &held, devices: &[], config: &config }.section()
+    };
     assert_eq!(section("a-b_1"), "[plugin.a-b_1.sandbox]");
     assert_eq!(section("a.b"), "[plugin.\"a.b\".sandbox]");
 }

@@ -7,7 +7,7 @@ use smcp_control::{Launch, RefusalCode, Reply, SecretText};
 use super::requests::refused;
 use super::{Control, Operator};
 use crate::catalog::PluginState;
-use crate::executor::sandbox::refused_calls;
+use crate::executor::sandbox::{DEVICES, refused_calls};
 use crate::executor::{CALL_VARIABLES, Invocation};
 
 impl Control {
@@ -65,6 +65,7 @@ fn said(invocation: Invocation) -> Option<Launch> {
             .sandbox
             .map(|held| serde_json::to_string(&*held).expect("a sandbox has string keys")),
         refused_calls: refused_calls().map(str::to_owned).collect(),
+        devices: DEVICES.map(str::to_owned).into(),
         timeout_seconds: invocation.timeout.map(|timeout| timeout.as_secs_f64()),
     })
 }

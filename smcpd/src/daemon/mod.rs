@@ -74,13 +74,9 @@ pub fn main() -> ExitCode {
     match arguments.nth(1) {
         Some(first) if first == launch::SUBCOMMAND => return launch::main(arguments),
         Some(first) if first == launch::WAITING => return launch::wait(arguments),
-        _ => {}
-    }
-    if std::env::args_os().nth(1).is_some_and(|first| first == confine::SUBCOMMAND) {
-        return confine::main(std::env::args_os().skip(2));
-    }
-    if std::env::args_os().nth(1).is_some_and(|first| first == inspect::SUBCOMMAND) {
-        return inspect::main();
+        Some(first) if first == confine::SUBCOMMAND => return confine::main(arguments),
+        Some(first) if first == inspect::SUBCOMMAND => return inspect::main(),
+        Some(_) | None => {}
     }
     let flags = Flags::parse();
     match run(flags) {

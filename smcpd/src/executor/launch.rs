@@ -78,9 +78,8 @@ fn hold(arguments: &mut impl Iterator<Item = OsString>) -> Result<OsString, Stri
 fn become_next(program: &OsStr) -> io::Result<()> {
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     writeln!(socket, "pid {}", getpid())?;
-    let Some((call, descriptors)) = receive(&mut socket)? else { return Ok(()) };
-    let (header, rest) = call.split_first_chunk().ok_or(io::ErrorKind::InvalidData)?;
-    let parts = wire::header(*header).and_then(|(_, arguments)| wire::parts(rest, arguments));
+    let Some(Call { arguments, bytes, descriptors }) = receive(&mut socket)? else { return Ok(()) };
+    let parts = wire::parts(&bytes[wire::HEADER..], arguments);
     let wire::Parts { argv, variables } = parts.ok_or(io::ErrorKind::InvalidData)?;
     let [stdin, stdout, stderr] = descriptors.try_into().map_err(|_| io::ErrorKind::InvalidData)?;
     dup2_stdin(stdin)?;
@@ -91,12 +90,21 @@ fn become_next(program: &OsStr) -> io::Result<()> {
     Err(Command::new(program).args(argv).env_clear().envs(variables).exec())
 }
 
+/// A call as it came.
+struct Call {
+    /// How many arguments its header counts.
+    arguments: usize,
+    /// All of it, its header too.
+    bytes: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
+
 /// Receives a whole call; nothing where the daemon's end was closed first.
-fn receive(socket: &mut UnixStream) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
+fn receive(socket: &mut UnixStream) -> io::Result<Option<Call>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut call = vec![0; 64 << 10];
-    let buffers = &mut [IoSliceMut::new(&mut call)];
+    let mut bytes = vec![0; 64 << 10];
+    let buffers = &mut [IoSliceMut::new(&mut bytes)];
     let got = recvmsg(&*socket, buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?.bytes;
     if got == 0 {
         return Ok(None);
@@ -109,23 +117,19 @@ fn receive(socket: &mut UnixStream) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)
         })
         .flatten()
         .collect();
-    call.truncate(got);
-    let header = loop {
-        match call.first_chunk() {
-            Some(header) => break *header,
-            None => more(socket, &mut call, wire::HEADER)?,
-        }
-    };
-    let (length, _) = wire::header(header).ok_or(io::ErrorKind::InvalidData)?;
-    more(socket, &mut call, wire::HEADER + length)?;
-    Ok(Some((call, descriptors)))
+    bytes.truncate(got);
+    more(socket, &mut bytes, wire::HEADER)?;
+    let header = bytes.first_chunk().copied().and_then(wire::header);
+    let (length, arguments) = header.ok_or(io::ErrorKind::InvalidData)?;
+    more(socket, &mut bytes, wire::HEADER + length)?;
+    Ok(Some(Call { arguments, bytes, descriptors }))
 }
 
-/// Reads on until there are so many bytes.
-fn more(socket: &mut UnixStream, call: &mut Vec<u8>, length: usize) -> io::Result<()> {
-    let got = call.len();
-    call.resize(length.max(got), 0);
-    socket.read_exact(&mut call[got..])
+/// Reads on where there are not so many bytes yet.
+fn more(socket: &mut UnixStream, bytes: &mut Vec<u8>, length: usize) -> io::Result<()> {
+    let got = bytes.len();
+    bytes.resize(length.max(got), 0);
+    socket.read_exact(&mut bytes[got..])
 }
 
 #[expect(clippy::print_stderr, reason = "the daemon reads the reason from our stderr")]

@@ -18,7 +18,7 @@ use crate::config::Network;
 /// The newest rules that are meant here; an older kernel takes those that it knows.
 const RULES: ABI = ABI::V9;
 /// Devices that hold nothing of anyone.
-const DEVICES: [&str; 8] = [
+pub(crate) const DEVICES: [&str; 8] = [
     "/dev/null",
     "/dev/zero",
     "/dev/full",

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub(crate) use calls::refused_calls;
+pub(crate) use files::DEVICES;
 pub(crate) use kernel::{Feature, missing};
 use serde::{Deserialize, Serialize};
 
