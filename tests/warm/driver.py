@@ -20,7 +20,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SOURCES = os.path.join(ROOT, "smcpd", "src", "executor", "warm")
-PARTS = ("waiting.py", "effects.py", "child.py", "model.py", "running.py", "preparing.py", "parent.py")
+PARTS = ("waiting.py", "effects.py", "child.py", "model.py", "pages.py", "running.py", "preparing.py", "parent.py")
 NAMES = ("SMCP_CALL_ID", "SMCP_CALLER", "SMCP_AGENT_ID", "TRACEPARENT", "EACH_*")
 LIMIT = 30
 

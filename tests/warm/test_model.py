@@ -50,6 +50,24 @@ class Made(Case):
             self.assertTrue(of_model(result))
             self.assertEqual(result.stdout, b"0\n['%s']\n" % word.encode())
 
+    def test_the_pages_that_one_call_wrote_to_the_next_has_as_its_own(self):
+        # Each object that is looked at is written to: its references are counted.
+        text = (
+            "import sys\nmany = [[] for _ in range(20000)]\nword = sys.argv[1]\n"
+            "def faults():\n    with open('/proc/self/stat') as file:\n        return int(file.read().split()[9])\n"
+            "faults()\nbefore = faults()\nfor one in many:\n    one\nprint(word, faults() - before)\n"
+        )
+        parent = self.parent(text, more=AT_ONCE)
+        taken = []
+        for word in "first", "second", "third":
+            result = parent.call("S", [word])
+            self.assertTrue(of_model(result))
+            said, number = result.stdout.decode().split()
+            self.assertEqual((said, result.status), (word, 0))
+            taken.append(int(number))
+        self.assertGreater(taken[0], 100)
+        self.assertLess(max(taken[1:]), taken[0] // 4)
+
     def test_it_leaves_with_its_time_and_another_comes(self):
         parent = self.parent(more={"often": 1e9, "spare_age": 0.4})
         self.assertTrue(of_model(parent.call("S")))

@@ -1,4 +1,4 @@
-"""A warm worker's program, part 3 of 7: how a child comes to be and takes its call over (see waiting.py for the order).
+"""A warm worker's program, part 3 of 8: how a child comes to be and takes its call over (see waiting.py for the order).
 
 A *fork* child gets its call first (`begin`), then runs the plugin's code. A *spare* runs the code at once, on pipes of
 its own, and takes the call over where it waits (`Spare.wait`), deep inside that code. On the channel to the daemon

@@ -1,4 +1,4 @@
-"""A warm worker's program, part 2 of 7: the effects that stop a spare, and what tells of them (see waiting.py).
+"""A warm worker's program, part 2 of 8: the effects that stop a spare, and what tells of them (see waiting.py).
 
 They are what the interpreter reports to an audit hook as an effect, or as an answer that may differ from call to call
 (`EFFECTS`, `Hook`), and some that no version or not every version reports (`UNREPORTED`, `make_late`).

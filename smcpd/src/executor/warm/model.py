@@ -1,4 +1,4 @@
-"""A warm worker's program, part 4 of 7: a *model*, a spare that takes no call and is forked into those that do.
+"""A warm worker's program, part 4 of 8: a *model*, a spare that takes no call and is forked into those that do.
 
 Where a plugin is called again and again, what its code does ahead of the call is the same each time. A model does it
 once and waits; each spare is then a fork of it, which has nothing left to do. It serves for as long as a spare may
@@ -195,6 +195,8 @@ def is_model(spare, at, modules):
 
 def multiply(report):
     """Forks a spare for each request of the parent, until the time is over; returns in the spares only."""
+    global pages
+    pages = Pages(libc)
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, CHANNEL)
     space = _socket.CMSG_SPACE(32)
     end = model.began + settings["spare_age"]
@@ -216,5 +218,6 @@ def multiply(report):
             os.close(descriptors[0])
             refresh()
             attach(0, daemon, '\nwaiting {"age": %d, %s' % ((time.monotonic() - model.began) * 1000 + 1, report))
+            pages.take()
             return
         os.close(descriptors[0])

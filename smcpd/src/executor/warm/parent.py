@@ -1,4 +1,4 @@
-"""A warm worker's program, part 7 of 7: the parent, and the order of everything (see waiting.py for that of the parts).
+"""A warm worker's program, part 8 of 8: the parent, and the order of everything (see waiting.py for that of the parts).
 
 By `bootstrap.py` came `control`, the socket to the daemon, on descriptor 0. On it the parent reads its settings and
 answers one line of JSON: `{"ready": ...}`, or `{"unfit": REASON}` and leaves. It then forks a child for each request
@@ -177,7 +177,8 @@ os.close(null)
 try:
     check()
     try:
-        prctl, fflush = ctypes.CDLL(None).prctl, ctypes.CDLL(None).fflush
+        libc = ctypes.CDLL(None)
+        prctl, fflush = libc.prctl, libc.fflush
     except (OSError, AttributeError):
         raise Unfit("there is no prctl")
     placeholder = take_mark()

@@ -27,6 +27,7 @@ const PROGRAM: &str = concat!(
     include_str!("effects.py"),
     include_str!("child.py"),
     include_str!("model.py"),
+    include_str!("pages.py"),
     include_str!("running.py"),
     include_str!("preparing.py"),
     include_str!("parent.py"),

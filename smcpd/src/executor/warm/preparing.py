@@ -1,4 +1,4 @@
-"""A warm worker's program, part 6 of 7: what a parent does once, for all its children (waiting.py tells the order).
+"""A warm worker's program, part 7 of 8: what a parent does once, for all its children (waiting.py tells the order).
 
 `prepare` imports the standard library's modules that the plugin's sources import, by their syntax trees: nothing of
 the plugin runs. It fills what the library fills at first use, and imports what the operator named. The rest brings the

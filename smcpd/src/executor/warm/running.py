@@ -1,4 +1,4 @@
-"""A warm worker's program, part 5 of 7: a child runs the plugin's code and ends (see waiting.py for the order).
+"""A warm worker's program, part 6 of 8: a child runs the plugin's code and ends (see waiting.py for the order).
 
 `run` makes a fresh `__main__` and executes the code in it; whatever the code ends with is told as the interpreter
 tells it. `finish` does what a program can observe of an interpreter's end: threads are joined, exit handlers run, what
@@ -131,6 +131,8 @@ def finish(status, interrupted):
             forget()
             flush_all(survey()[0])
         fflush(None)
+        if pages is not None:
+            pages.note()
     except BaseException:
         pass
     if not flush_standard(quiet=True):

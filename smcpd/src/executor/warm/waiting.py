@@ -1,6 +1,6 @@
-"""A warm worker's program, part 1 of 7: what stops a spare, and what it was made of when it stopped.
+"""A warm worker's program, part 1 of 8: what stops a spare, and what it was made of when it stopped.
 
-The daemon sends waiting.py, effects.py, child.py, model.py, running.py, preparing.py and parent.py, in this order, as
+The daemon sends waiting.py, effects.py, child.py, model.py, pages.py, running.py, preparing.py and parent.py, in this order, as
 one program (`bootstrap.py` reads it).
 
 A *spare* runs the plugin's code ahead of the call, up to the first thing that belongs to a call. Here is what that is:
