@@ -9,6 +9,8 @@ use smcp_test_support::{Daemon, Setup, is_alive, until};
 
 use crate::confirming::control;
 
+const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
+
 /// A delegated group; dropping it removes it.
 struct Delegated(PathBuf);
 
@@ -18,11 +20,25 @@ impl Delegated {
         let tree =
             mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?.split(' ').nth(1)?;
         let place = Path::new(tree).join(format!("smcp-{name}-{}", std::process::id()));
+        for controller in CONTROLLERS {
+            // What another hierarchy has cannot be had here.
+            let _lacking = fs::write(Path::new(tree).join("cgroup.subtree_control"), format!("+{controller}"));
+        }
         fs::create_dir(&place).ok()?;
         let made = Self(place);
         let flags = rustix::fs::XattrFlags::empty();
         rustix::fs::setxattr(&made.0, "trusted.delegate", b"1", flags).ok()?;
         Some(made)
+    }
+
+    /// Whether the kernel counts that here; on a machine whose tree of version 1 has it, it does not.
+    fn has(&self, controller: &str) -> bool {
+        let told = fs::read_to_string(self.0.join("cgroup.controllers")).unwrap_or_default();
+        let found = told.split_whitespace().any(|name| name == controller);
+        if !found {
+            println!("passed over: this machine's tree has no {controller}");
+        }
+        found
     }
 
     fn members(&self, leaf: &str) -> Vec<u32> {
@@ -110,4 +126,48 @@ fn who_was_there_before_a_call_outlives_the_end_of_another() {
     drop(daemon);
     let pid = rustix::process::Pid::from_raw(background.cast_signed()).unwrap();
     let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+}
+
+/// A daemon whose plugins are held by `limits` together, each process for itself by nothing.
+fn held(group: &Delegated, place: &Path, limits: &str) -> Daemon {
+    let config = format!(
+        "[execution]\ngrace = 0.1\ntimeout = 20\n[plugin.hostile]\nwarm = \"off\"\n[plugin.hostile.sandbox]\n{limits}\n"
+    );
+    group.smcpd(place).plugins(&["hostile", "worker"]).config(&config).start()
+}
+
+#[test]
+fn all_processes_of_a_plugin_together_are_no_more_than_its_ceiling() {
+    let Some(group) = Delegated::make("pids") else { return };
+    if !group.has("pids") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let daemon = held(&group, place.path(), "total_processes = 24\nprocesses = 10_000");
+    let note = daemon.path().join("note");
+    let call = daemon.begin("hostile.fork-bomb", json!({"note": note}));
+    let said: serde_json::Value =
+        until("it was refused", || fs::read(&note).ok().and_then(|said| serde_json::from_slice(&said).ok()));
+    let forked = said["forked"].as_u64().unwrap();
+    assert!((10..24).contains(&forked) && said["refused"].is_string(), "{said}");
+    // Its neighbour starts processes meanwhile.
+    assert_eq!(daemon.call("worker.read", json!({"seconds": 0}))["isError"], json!(false));
+    drop(call);
+    until("the group is empty", || group.members("plugin-hostile").is_empty().then_some(()));
+    assert_eq!(daemon.call("hostile.spin", json!({"seconds": 0}))["isError"], json!(false));
+}
+
+#[test]
+fn all_memory_of_a_plugin_together_is_no_more_than_its_ceiling() {
+    let Some(group) = Delegated::make("memory") else { return };
+    if !group.has("memory") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let daemon = held(&group, place.path(), "total_memory = 67_108_864");
+    let said = daemon.call("hostile.hog", json!({"step": 4, "bytes": 1 << 30}));
+    assert_eq!(said["isError"], json!(true), "{said}");
+    assert!(said["structuredContent"]["error"]["message"].as_str().unwrap().contains("signal"), "{said}");
+    assert_eq!(daemon.call("worker.read", json!({"seconds": 0}))["isError"], json!(false));
+    assert_eq!(daemon.call("hostile.spin", json!({"seconds": 0}))["isError"], json!(false));
 }

@@ -13,7 +13,6 @@ import os
 
 import ctypes
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
 LARGEST = 32 << 20  # bytes of a mapping that is looked through
 MOST = 1024  # pages that a spare has ahead of its call
 POPULATE_WRITE = 23  # of madvise

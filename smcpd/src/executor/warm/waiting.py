@@ -229,13 +229,13 @@ def module_files(known):
     return found
 
 
-PAGE = os.sysconf("SC_PAGE_SIZE") // 1024
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def resident():
     """Returns this process's resident memory in KiB."""
     fd = os.open("/proc/self/statm", os.O_RDONLY)
     try:
-        return int(os.read(fd, 200).split()[1]) * PAGE
+        return int(os.read(fd, 200).split()[1]) * PAGE // 1024
     finally:
         os.close(fd)
