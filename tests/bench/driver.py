@@ -47,6 +47,9 @@ class Driver:
             raise Failed(answer["failed"])
         return answer
 
+    def has_said(self):
+        return bool(self.buffer or select.select([self.process.stdout], [], [], 0)[0])
+
     def order(self, **order):
         self.send(**order)
         return self.receive()

@@ -3,6 +3,7 @@
 import processes
 import subjects
 from bench import DEMO, ECHO, Bench, by_turns, median, percentile, settle
+from driver import Failed
 
 
 def listed(daemon):
@@ -115,13 +116,15 @@ def under_load(bench):
     rounds, of_bare, calls = [], [], 0
     for _ in range(bench.count(5, 1)):
         # Enough for longer than the pings take.
-        amount = bench.count(1200, 300) if bench.has_warm else bench.count(300, 60)
+        amount = bench.count(4000, 1500) if bench.has_warm else bench.count(300, 60)
         pour = {"name": "flood__pour", "arguments": {}}
         flooder.send(do="run", name="flood", work={"method": "tools/call", "params": pour, "count": bench.count(3, 1)})
         callers.send(do="run", name="calls", work={"method": "tools/call", "params": ECHO, "count": amount})
         settle(0.2)
         rounds.append(percentile(bench.driver.run("quiet", "ping", None, count // 2, 2)["ms"], 0.99))
         of_bare.append(percentile(bench.driver.run("bare", "ping", None, count // 2, 2)["ms"], 0.99))
+        if callers.has_said():
+            raise Failed("the calls were over before the pings: what was measured had no load")
         bench.driver.judged(callers.receive(), amount)
         calls += amount
         flooder.receive()

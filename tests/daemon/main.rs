@@ -32,6 +32,7 @@ mod ownership;
 mod pins;
 mod reload;
 mod resuming;
+mod revocation;
 mod sandbox;
 mod schema;
 mod schema_said;

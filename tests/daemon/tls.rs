@@ -9,8 +9,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -21,25 +21,23 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use x509_parser::prelude::{FromDer, X509Certificate};
-
 use crate::smcpd;
 
 /// Who signs certificates.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
+pub(crate) struct Authority {
+    pub(crate) issuer: Issuer<'static, KeyPair>,
+    pub(crate) pem: String,
 }
 
 /// A certificate with its key.
 #[derive(Clone)]
-struct Pair {
+pub(crate) struct Pair {
     certificate: String,
     key: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -59,36 +57,12 @@ impl Authority {
         Pair { certificate, key: key.serialize_pem() }
     }
 
-    fn server(&self) -> Pair {
+    pub(crate) fn server(&self) -> Pair {
         self.sign("the server", &["localhost"], (2020, 4000))
     }
 
-    fn client(&self, name: &str) -> Pair {
+    pub(crate) fn client(&self, name: &str) -> Pair {
         self.sign(name, &[], (2020, 4000))
-    }
-
-    /// A list of those that were revoked, good until a year.
-    fn list(&self, revoked: &[&Pair], until: i32) -> String {
-        let serial = |pair: &&Pair| {
-            let der = der(pair);
-            let (_, certificate) = X509Certificate::from_der(&der).unwrap();
-            SerialNumber::from_slice(certificate.raw_serial())
-        };
-        let entry = |pair| RevokedCertParams {
-            serial_number: serial(pair),
-            revocation_time: date_time_ymd(2021, 1, 1),
-            reason_code: None,
-            invalidity_date: None,
-        };
-        let list = CertificateRevocationListParams {
-            this_update: date_time_ymd(2020, 1, 1),
-            next_update: date_time_ymd(until, 1, 1),
-            crl_number: SerialNumber::from(1),
-            issuing_distribution_point: None,
-            revoked_certs: revoked.iter().map(entry).collect(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 }
 
@@ -106,7 +80,7 @@ fn serving(pair: &Pair, more: &str) -> Setup {
     configured(smcpd(), pair, more)
 }
 
-fn configured(setup: Setup, pair: &Pair, more: &str) -> Setup {
+pub(crate) fn configured(setup: Setup, pair: &Pair, more: &str) -> Setup {
     put(setup.path(), pair);
     let [certificate, key] = ["tls.crt", "tls.key"].map(|name| setup.path().join(name));
     let text = format!(
@@ -116,10 +90,10 @@ fn configured(setup: Setup, pair: &Pair, more: &str) -> Setup {
 }
 
 /// A connection over TLS.
-struct Secure(StreamOwned<ClientConnection, TcpStream>);
+pub(crate) struct Secure(StreamOwned<ClientConnection, TcpStream>);
 
 impl Secure {
-    fn open(address: SocketAddr, trusted: &Authority, shown: Option<&Pair>) -> io::Result<Self> {
+    pub(crate) fn open(address: SocketAddr, trusted: &Authority, shown: Option<&Pair>) -> io::Result<Self> {
         Self::with(address, trusted, shown, &[&TLS12, &TLS13], &[b"h2", b"http/1.1"])
     }
 
@@ -176,12 +150,12 @@ impl Secure {
         Ok((status, String::from_utf8(body).unwrap()))
     }
 
-    fn health(&mut self) -> io::Result<u16> {
+    pub(crate) fn health(&mut self) -> io::Result<u16> {
         self.send("GET", "/health", "", "").map(|(status, _)| status)
     }
 
     /// Who a plugin hears has called it; or the status of the refusal.
-    fn caller(&mut self, headers: &str) -> Result<String, u16> {
+    pub(crate) fn caller(&mut self, headers: &str) -> Result<String, u16> {
         let params = json!({"name": "worker.env", "arguments": {"name": "SMCP_CALLER"}});
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
         let (status, body) = self.send("POST", "/messages/", headers, &call.to_string()).unwrap();
@@ -197,7 +171,7 @@ impl Secure {
     }
 }
 
-fn events(daemon: &Daemon, name: &str) -> Vec<String> {
+pub(crate) fn events(daemon: &Daemon, name: &str) -> Vec<String> {
     let log = daemon.log();
     let records = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let field = |record: &Value, key: &str| {
@@ -207,7 +181,7 @@ fn events(daemon: &Daemon, name: &str) -> Vec<String> {
     records.filter(|record| field(record, "event") == name).map(|record| field(&record, "reason")).collect()
 }
 
-fn der(pair: &Pair) -> Vec<u8> {
+pub(crate) fn der(pair: &Pair) -> Vec<u8> {
     CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap().to_vec()
 }
 
@@ -351,80 +325,6 @@ fn where_certificates_are_required_only_one_of_the_authority_opens_a_connection(
     }
     let stranger = open(Some(&ours.client("agent-1"))).and_then(|mut client| client.health());
     assert!(stranger.is_err(), "{stranger:?}");
-}
-
-#[test]
-fn a_revoked_certificate_opens_nothing_more_and_a_list_that_is_no_good_changes_nothing() {
-    let (ours, theirs) = (Authority::new(), Authority::new());
-    let (good, lost) = (ours.client("agent-1"), ours.client("agent-2"));
-    let setup = smcpd();
-    let [ca, lists] = ["clients.pem", "clients.crl"].map(|name| setup.path().join(name));
-    let write = |text: &str| {
-        fs::write(lists.with_extension("fresh"), text).unwrap();
-        fs::rename(lists.with_extension("fresh"), &lists).unwrap();
-    };
-    fs::write(&ca, &ours.pem).unwrap();
-    write(&ours.list(&[], 4000));
-    let more = format!("client_ca = {ca:?}\nclient_crl = {lists:?}");
-    let daemon = configured(setup, &ours.server(), &more).start();
-    let open = |shown: &Pair| {
-        let mut client = Secure::open(daemon.address(), &ours, Some(shown))?;
-        client.health().map(|_| client)
-    };
-    let mut held = open(&lost).unwrap();
-    assert_eq!(held.caller("").unwrap(), "cert:agent-2");
-    write(&ours.list(&[&lost], 4000));
-    until("the list is taken", || open(&lost).is_err().then_some(()));
-    assert_eq!(held.caller(""), Err(401), "a connection that is open is worth nothing");
-    let check = || {
-        let mut check = Command::new(env!("CARGO_BIN_EXE_smcpd"));
-        check.arg("--config").arg(daemon.path().join("smcpd.toml")).arg("--check");
-        check.env("HOME", daemon.path()).output().unwrap()
-    };
-    assert!(check().status.success());
-    let torn = "-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n";
-    for (bad, said) in
-        [("", "has no revocation list in PEM"), (torn, "has a revocation list that cannot be read")]
-    {
-        write(bad);
-        let refused = || events(&daemon, "certificate-refused").iter().any(|told| told.contains(said));
-        until("it is refused", || refused().then_some(()));
-        let start = check();
-        let start = (start.status.code(), String::from_utf8(start.stderr).unwrap());
-        assert!(
-            start.0 == Some(2) && start.1.contains("tls.client_crl") && start.1.contains(said),
-            "{start:?}"
-        );
-    }
-    write(&ours.list(&[], 2021));
-    until("it is refused", || {
-        events(&daemon, "certificate-refused").iter().any(|told| told.contains("has expired")).then_some(())
-    });
-    assert!(open(&lost).is_err(), "the last list that was good holds");
-    assert_eq!(open(&good).unwrap().caller("").unwrap(), "cert:agent-1");
-    // One that can say nothing of them lets nobody in.
-    write(&theirs.list(&[], 4000));
-    until("nobody is let in", || open(&good).is_err().then_some(()));
-}
-
-#[test]
-fn a_revocation_list_that_is_out_of_date_lets_nobody_in() {
-    let ours = Authority::new();
-    let setup = smcpd();
-    let [ca, lists] = ["clients.pem", "clients.crl"].map(|name| setup.path().join(name));
-    fs::write(&ca, &ours.pem).unwrap();
-    fs::write(&lists, ours.list(&[], 2021)).unwrap();
-    let more = format!("client_ca = {ca:?}\nclient_crl = {lists:?}");
-    let daemon = configured(setup, &ours.server(), &more).start();
-    let client = ours.client("agent-1");
-    let open = || Secure::open(daemon.address(), &ours, Some(&client)).and_then(|mut it| it.health());
-    assert!(open().is_err());
-    until("the reason is told", || {
-        let told = events(&daemon, "handshake-failed");
-        told.iter().any(|told| told.contains("revocation list expired")).then_some(())
-    });
-    fs::write(&lists, ours.list(&[], 4000)).unwrap();
-    until("the new list is taken", || open().ok());
 }
 
 #[test]

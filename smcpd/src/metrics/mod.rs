@@ -1,5 +1,6 @@
 //! Counters of what the daemon has done; read by the built-in `health` tool, by `/health`, by `/metrics` and by `smcpctl top`.
 
+mod counted;
 mod exposition;
 mod process;
 
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub(crate) use exposition::{Approval, Finished, GroupMoment, Moment, Reason, Rescan};
+pub(crate) use counted::{Approval, Finished, GroupMoment, Moment, Reason, Rescan};
 
 use exposition::Exposition;
 
