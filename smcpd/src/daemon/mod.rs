@@ -34,6 +34,9 @@ use flags::Flags;
 /// The exit status of a configuration that was refused; the service manager does not try again.
 const REFUSED: u8 = 2;
 
+/// How long a thread for blocking work waits for more: who describes plugins needs several, and an idle daemon none.
+const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// Why the daemon did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 enum DaemonError {
@@ -112,6 +115,7 @@ fn run(flags: Flags) -> Result<(), DaemonError> {
         .map_err(DaemonError::Dumpable)?;
     let log = Arc::new(logging::start(&config.log)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_keep_alive(KEEP_ALIVE)
         .enable_all()
         .build()
         .map_err(|source| DaemonError::Start { what: "runtime", source })?;
