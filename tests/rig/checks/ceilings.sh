@@ -42,8 +42,15 @@ is "its neighbour is served meanwhile" "$(spins)" false
 cat $group/pids.{current,peak,events} 2>/dev/null | sed 's/^/  | /'
 smcpctl calls --json | jq -r '.. | .id? // empty' | head -n 1 | xargs -r smcpctl cancel >/dev/null
 wait $bomb
-empty() { [[ -z $(<$group/cgroup.procs) ]]; }
+# But for the launcher that waits for the next call.
+empty() {
+    local pid
+    for pid in $(<$group/cgroup.procs); do
+        grep -qz launch-waiting "/proc/$pid/cmdline" || return
+    done
+}
 soon "nothing of it is left" empty
+empty || ps -o pid,stat,args -p "$(paste -sd, $group/cgroup.procs)" | sed 's/^/  | /'
 
 daemon=$(property MainPID)
 call hog.hog '{"step": 8, "bytes": 1073741824}' >/tmp/hog
