@@ -35,7 +35,7 @@ class Driver:
 
     def receive(self, patience=PATIENCE):
         while b"\n" not in self.buffer:
-            if not select.select([self.process.stdout], [], [], patience)[0]:
+            if not self.has_said(patience):
                 raise Failed(f"no answer in {patience} s")
             chunk = os.read(self.process.stdout.fileno(), 1 << 20)
             if not chunk:
@@ -47,8 +47,9 @@ class Driver:
             raise Failed(answer["failed"])
         return answer
 
-    def has_said(self):
-        return bool(self.buffer or select.select([self.process.stdout], [], [], 0)[0])
+    def has_said(self, patience=0):
+        """Whether there is more to read, or comes in so many seconds."""
+        return bool(select.select([self.process.stdout], [], [], patience)[0])
 
     def order(self, **order):
         self.send(**order)

@@ -135,10 +135,7 @@ fn held(group: &Delegated, place: &Path, limits: &str) -> Daemon {
 
 #[test]
 fn all_processes_of_a_plugin_together_are_no_more_than_its_ceiling() {
-    let Some(group) = Delegated::make("pids") else { return };
-    if !group.has("pids") {
-        return;
-    }
+    let Some(group) = Delegated::make("pids").filter(|group| group.has("pids")) else { return };
     let place = tempfile::tempdir().unwrap();
     let daemon = held(&group, place.path(), "total_processes = 24\nprocesses = 10_000");
     let note = daemon.path().join("note");
@@ -156,10 +153,7 @@ fn all_processes_of_a_plugin_together_are_no_more_than_its_ceiling() {
 
 #[test]
 fn all_memory_of_a_plugin_together_is_no_more_than_its_ceiling() {
-    let Some(group) = Delegated::make("memory") else { return };
-    if !group.has("memory") {
-        return;
-    }
+    let Some(group) = Delegated::make("memory").filter(|group| group.has("memory")) else { return };
     let place = tempfile::tempdir().unwrap();
     let daemon = held(&group, place.path(), "total_memory = 67_108_864");
     let said = daemon.call("hostile.hog", json!({"step": 4, "bytes": 1 << 30}));

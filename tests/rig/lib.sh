@@ -61,6 +61,13 @@ drop_in() {
     systemctl daemon-reload
 }
 
+# shipped_drop_in NAME: adds one that comes with the package.
+shipped_drop_in() {
+    mkdir -p /etc/systemd/system/smcpd.service.d
+    cp "/usr/share/doc/smcp/drop-ins/$1.conf" /etc/systemd/system/smcpd.service.d/
+    systemctl daemon-reload
+}
+
 # plugin NAME: links a plugin whose program is on standard input.
 plugin() {
     mkdir -p "/srv/$1"

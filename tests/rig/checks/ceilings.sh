@@ -20,16 +20,15 @@ total_memory = 268_435_456
 total_processes = 40
 cpu_weight = 1
 TOML
-mkdir -p /etc/systemd/system/smcpd.service.d
-cp /usr/share/doc/smcp/drop-ins/cgroups.conf /etc/systemd/system/smcpd.service.d/
-systemctl daemon-reload
+shipped_drop_in cgroups
 holds "the daemon starts with the drop-in" systemctl restart smcpd
 soon "both plugins are served" smcpctl tools show neighbour.spin
 call() { smcpctl call --json --args - "$1" <<<"$2"; }
-spins() { call neighbour.spin '{"seconds": 0}' | jq -r '.isError == true'; }
+# Whether a call of the plugin fails.
+fails_at_once() { call "$1.spin" '{"seconds": 0}' | jq -r '.isError == true'; }
 
 is "the ceilings are the kernel's" \
-    "$(call hog.spin '{"seconds": 0}' >/dev/null; cat $group/{memory.max,pids.max,cpu.weight} | on_one_line)" "268435456 40 1"
+    "$(fails_at_once hog >/dev/null; cat $group/{memory.max,pids.max,cpu.weight} | on_one_line)" "268435456 40 1"
 
 # The unit has a /tmp of its own.
 told() { cat /tmp/systemd-private-*-smcpd.service-*/tmp/forked; }
@@ -38,7 +37,7 @@ bomb=$!
 soon "a fork bomb meets its ceiling" told
 forked=$(told | jq .forked)
 is "it forked less than 40 times" "$((forked > 10 && forked < 40))" 1
-is "its neighbour is served meanwhile" "$(spins)" false
+is "its neighbour is served meanwhile" "$(fails_at_once neighbour)" false
 cat $group/pids.{current,peak,events} 2>/dev/null | sed 's/^/  | /'
 smcpctl calls --json | jq -r '.. | .id? // empty' | head -n 1 | xargs -r smcpctl cancel >/dev/null
 wait $bomb
@@ -58,13 +57,10 @@ sed 's/^/  | /' /tmp/hog | head -n 12
 is "who takes more memory than its group may is ended" "$(grep -c '^oom_kill [1-9]' $group/memory.events)" 1
 sed 's/^/  | /' $group/memory.events
 is "the daemon lives" "$(property MainPID)" "$daemon"
-is "its neighbour too" "$(spins)" false
-is "and so does it, at its next call" "$(call hog.spin '{"seconds": 0}' | jq -r '.isError == true')" false
+is "its neighbour too" "$(fails_at_once neighbour)" false
+is "and so does it, at its next call" "$(fails_at_once hog)" false
 
 # Two dozen that compute, of the least weight, beside one of the usual.
-for plugin in hog neighbour; do
-    call $plugin.spin '{"seconds": 0}' >/dev/null
-done
 usage() { sed -n 's/^usage_usec //p' "/sys/fs/cgroup/system.slice/smcpd.service/plugin-$1/cpu.stat"; }
 hog=$(usage hog) neighbour=$(usage neighbour)
 call hog.spin '{"seconds": 12, "processes": 24}' >/dev/null &

@@ -24,9 +24,7 @@ text() { call "$1" | jq -r '.result.content[0].text'; }
 smcpctl rescan >/dev/null
 is "without the drop-in there is no group" "$(text here.look)" "0::/system.slice/smcpd.service"
 
-mkdir -p /etc/systemd/system/smcpd.service.d
-cp /usr/share/doc/smcp/drop-ins/cgroups.conf /etc/systemd/system/smcpd.service.d/
-systemctl daemon-reload
+shipped_drop_in cgroups
 holds "the daemon starts with the drop-in" systemctl restart smcpd
 is "it is in a leaf of its own" "$(cat $unit/daemon/cgroup.procs)" "$(property MainPID)"
 is "a call is in its plugin's group" "$(text here.look)" "0::/system.slice/smcpd.service/plugin-here"
