@@ -1,7 +1,8 @@
 """Which functions a program enters, with its threads, and with its children until they become other programs.
 
 Each function has a breakpoint, which is taken out where it is met first, so that the program runs nearly as fast as
-alone. Each process has its own, since a child begins with its parent's. For x86-64.
+alone. Each process has its own, since a child begins with its parent's. `NEXT`, a signal that the program does not get to
+see, puts all of them in again: what is entered from then on is counted anew. For x86-64.
 """
 
 import ctypes
@@ -15,6 +16,7 @@ TRACEME, PEEKUSER, POKEUSER, CONT, DETACH, SETOPTIONS = 0, 3, 6, 7, 17, 0x4200
 # Children of fork and vfork, threads, an event at each exec; and all of them end where their tracer does.
 OPTIONS = 0x2 | 0x4 | 0x8 | 0x10 | 0x100000
 EXEC_EVENT = 4
+NEXT = signal.SIGURG
 # Where PEEKUSER finds the address that a thread stands at.
 RIP = 16 * 8
 BREAKPOINT = b"\xcc"
@@ -35,7 +37,8 @@ class Tracer:
 
     def __init__(self, argv, environment, directory, functions):
         self.functions = functions
-        self.entered = set()
+        # A set for each time that they were put in.
+        self.entered = [set()]
         # By address: the byte that a breakpoint took the place of, and the function.
         self.original = {}
         self.path = os.path.realpath(argv[0])
@@ -60,7 +63,12 @@ class Tracer:
             for function in self.functions:
                 memory.seek(base + function)
                 self.original[base + function] = memory.read(1), function
-                memory.seek(base + function)
+        self.put(self.original)
+
+    def put(self, addresses):
+        with open(f"/proc/{self.pid}/mem", "r+b", buffering=0) as memory:
+            for address in addresses:
+                memory.seek(address)
                 memory.write(BREAKPOINT)
 
     def run(self):
@@ -85,6 +93,10 @@ class Tracer:
         elif number == signal.SIGTRAP:
             self.met(tid)
             ptrace(CONT, tid)
+        elif number == NEXT and tid == self.pid:
+            self.entered.append(set())
+            self.put(self.original)
+            ptrace(CONT, tid)
         else:
             # Each thread and child begins with a SIGSTOP that only its tracer is to see.
             ptrace(CONT, tid, 0, 0 if number == signal.SIGSTOP else number)
@@ -94,7 +106,7 @@ class Tracer:
         if address not in self.original:
             return
         byte, function = self.original[address]
-        self.entered.add(function)
+        self.entered[-1].add(function)
         with open(f"/proc/{tid}/mem", "r+b", buffering=0) as memory:
             memory.seek(address)
             memory.write(byte)
