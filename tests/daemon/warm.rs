@@ -281,3 +281,44 @@ fn nothing_that_waits_outlives_the_daemon() {
         until("all are gone", || waiting.iter().all(|pid| !is_alive(*pid)).then_some(()));
     }
 }
+
+/// What says that it ends with 7, and does not.
+const LIAR: &str = "
+import argparse, ctypes, os, sys, time
+parser = argparse.ArgumentParser()
+commands = parser.add_subparsers(dest='command', required=True)
+for name in 'say', 'lie':
+    commands.add_parser(name)
+arguments = parser.parse_args()
+print(os.getpid())
+if arguments.command == 'lie':
+    ctypes.CDLL(None).prctl(15, b'smcp-ended 7')
+    os.closerange(0, 256)
+    time.sleep(60)
+";
+
+#[test]
+fn an_answer_does_not_wait_for_the_process_to_be_gone_but_the_next_call_does() {
+    let setup =
+        smcpd().config("[execution]\ngrace = 0.5\nserialize = \"plugin\"\n[plugin.own]\ntimeout = 20\n");
+    own(&setup, LIAR);
+    let daemon = setup.start();
+    let text = |result: &Value| result["content"][0]["text"].as_str().unwrap().trim().to_owned();
+    daemon.call("own.say", json!({}));
+    until_spare(&daemon);
+    let lied = daemon.call("own.lie", json!({}));
+    assert_eq!((&lied["isError"], starts(&daemon)["spare"]), (&json!(true), 1), "{lied}");
+    let pid: u32 = text(&lied).parse().unwrap();
+    assert!(is_alive(pid), "it was not waited for");
+    let said = daemon.call("own.say", json!({}));
+    assert_ne!(text(&said), pid.to_string());
+    assert!(!is_alive(pid), "what it said of itself kept it alive");
+}
+
+#[test]
+fn only_a_warm_worker_is_believed_that_it_ends() {
+    let setup = smcpd().config("[warm]\nmode = \"off\"\n[plugin.own]\ntimeout = 1\n");
+    own(&setup, LIAR);
+    let lied = setup.start().call("own.lie", json!({}));
+    assert_eq!(structured(&lied)["error"]["code"], "timeout", "{lied}");
+}

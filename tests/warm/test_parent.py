@@ -347,6 +347,32 @@ except OSError:
 
 
 class Ends(Case):
+    def test_a_child_says_what_it_exits_with_once_nothing_is_left_to_do(self):
+        # What it says is to be seen before it is gone: it would exit too soon.
+        held = "import os, sys, time\nword = sys.argv[1]\nprint(word)\nos._exit = lambda status: time.sleep(60)\n"
+        daemonic = "import threading\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        for more, name in ("sys.exit(3)\n", "smcp-ended 3"), (daemonic + "sys.exit(3)\n", None):
+            parent = self.parent(held + more)
+            for kind in "F", "S":
+                with parent.request(kind) as child:
+                    if kind == "S":
+                        self.assertTrue(child.until("waiting", "refused").startswith("waiting"))
+                    out, err = child.start(["word"])
+                    child.until("running")
+                    self.assertEqual(os.read(out, 100), b"word\n")
+                    if name is None:
+                        time.sleep(0.2)
+                        self.assertTrue(os.listdir("/proc/%d/fd" % child.pid), "a thread may still use them")
+                    else:
+                        self.assertEqual(driver.gather([out, err]), [b"", b""])
+                        self.assertEqual(os.listdir("/proc/%d/fd" % child.pid), [])
+                    with open("/proc/%d/comm" % child.pid) as file:
+                        self.assertEqual(file.read().strip() == "smcp-ended 3", name is not None)
+                    os.kill(child.pid, signal.SIGKILL)
+                    os.waitpid(child.pid, 0)
+                    os.close(out)
+                    os.close(err)
+
     def test_a_running_child_outlives_its_parent(self):
         parent = self.parent(SLOW.replace("60", "0.3") + "print('done')\n")
         with parent.request("S") as child:

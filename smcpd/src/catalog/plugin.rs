@@ -404,6 +404,9 @@ impl Plugin {
     /// Creates the working directory of its calls, which may have been removed since the last one.
     pub(crate) fn create_state(&self) -> std::io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
+        if self.state.is_dir() {
+            return Ok(());
+        }
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.state)
     }
 }

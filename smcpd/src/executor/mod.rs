@@ -39,6 +39,7 @@ pub(crate) use groups::{Group, GroupFigures};
 pub(crate) use lanes::{Admission, Counts, LaneCounts, Queue};
 use lanes::{Lanes, Refused};
 pub(crate) use live::{Live, Sign};
+use process::Run;
 use sandbox::Sandbox;
 use spawner::Spawner;
 pub(crate) use spill::Spilled;
@@ -254,10 +255,13 @@ impl Executor {
                         .spawn(async move { workers.replace_launcher(post, warm.as_deref(), &ending).await });
                 }
             };
-            let outcome = process::run(&workers, invocation, began, &live, &cancel, &ending, grace).await;
+            let told = |outcome| {
+                let _unless_abandoned = sender.send(outcome);
+            };
+            let run = Run { live: &live, cancel: &cancel, ending: &ending, grace };
+            process::run(&workers, invocation, run, began, told).await;
             // The lane is free only when nothing of the call is left.
             drop(turn);
-            let _unless_abandoned = sender.send(outcome);
             if let Some(warm) = warm {
                 // Whoever waits for the outcome was woken on this thread, and comes first.
                 tokio::task::yield_now().await;

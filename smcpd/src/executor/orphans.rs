@@ -7,39 +7,37 @@ use std::fs;
 use std::time::Duration;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, getpgid, waitid, waitpid};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::spawner::Spawner;
 use crate::pulse::Heart;
 
-/// How long those who died may lie there.
+/// How long after a program's end its children are given to end too.
 const SETTLE: Duration = Duration::from_millis(50);
+/// How long those who died may lie there.
+const LATEST: Duration = Duration::from_secs(5);
 
 /// Sees who is dead, and leaves the reaping to somebody else.
 const LOOK: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::NOHANG).union(WaitIdOptions::NOWAIT);
 
 /// Reaps until the executor ends and no call is left.
+///
+/// A handler of SIGCHLD would hear of each at once, and interrupt a thread that has something better to do just then: at
+/// the end of a call. Whoever outlives its call waits for the next look, which is all that a dead process does.
 pub(super) async fn reap(
     spawner: &Spawner,
     ending: &CancellationToken,
     calls: &TaskTracker,
     mut heart: Heart,
 ) {
-    let mut children = match signal(SignalKind::child()) {
-        Ok(children) => children,
-        Err(error) => return tracing::error!(%error, "cannot watch for children; orphans stay unreaped"),
-    };
     loop {
         tokio::select! {
-            // Mostly a call's leader, which its own task reaps in that time: nothing is left to be looked for then.
-            _ = children.recv() => tokio::select! {
+            () = spawner.one_ended() => tokio::select! {
                 () = tokio::time::sleep(SETTLE) => {}
                 () = ending.cancelled() => {}
             },
-            // A signal may be coalesced with one that came before its process was ours.
-            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            () = tokio::time::sleep(LATEST) => {}
             // Reaping takes the executor's locks: whoever answers after it has them.
             () = heart.beat() => {}
             () = ending.cancelled() => break,

@@ -1,4 +1,8 @@
 //! The daemon's ends of a program's pipes: what is fed to it, and what is read of it within the limit.
+//!
+//! A pipe whose lines nobody watches is not read at each write, but once it is closed, or the program has run for a
+//! while. A writer pulls the thread that it wakes to its own processor, where that gets in its way, and the
+//! next program finds the caches of another one: half a millisecond of a call that starts an interpreter.
 
 use std::fs::File;
 use std::io;
@@ -6,16 +10,22 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::pipe::{PipeFlags, pipe_with};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::unix::pipe;
 
 use super::live::{Lines, Live};
 use super::spill::{Spill, Spilled};
-use super::{Captured, Invocation};
+use super::{Captured, Invocation, OutputLimit};
 
 /// How long a pipe that a background child holds open is read after the program itself has exited normally.
 const DRAIN: Duration = Duration::from_millis(200);
+
+/// For how long a pipe is left alone.
+pub(super) const ALONE: Duration = Duration::from_millis(50);
+/// What a pipe that is left alone takes before its writer has to wait.
+const ROOM: usize = 512 << 10;
 
 pub(super) struct Pipes {
     pub(super) stdin: Option<OwnedFd>,
@@ -38,6 +48,14 @@ impl Pipes {
     }
 }
 
+#[expect(
+    deprecated,
+    reason = "an `OwnedFd` stays open as long as it is registered; the successor is `unsafe`"
+)]
+pub(super) fn watch(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(descriptor, interest)
+}
+
 pub(super) async fn feed(stdin: Option<OwnedFd>, bytes: Option<&[u8]>) {
     let (Some(stdin), Some(bytes)) = (stdin, bytes) else { return };
     if let Ok(mut sender) = pipe::Sender::from_owned_fd(stdin) {
@@ -48,10 +66,17 @@ pub(super) async fn feed(stdin: Option<OwnedFd>, bytes: Option<&[u8]>) {
 
 /// Reads what is still in the pipes; a background child that holds them open is not waited for.
 pub(super) async fn drain(reader: &mut Reader<'_>) {
+    let mut listens = false;
     let rest = async {
         while reader.open() {
-            if reader.read().await {
-                return;
+            tokio::select! {
+                biased;
+                flooded = reader.read() => if flooded { return },
+                // It is not closed: somebody holds it open.
+                () = std::future::ready(()), if !listens => {
+                    reader.listen();
+                    listens = true;
+                }
             }
         }
     };
@@ -66,7 +91,7 @@ pub(super) struct Reader<'a> {
 }
 
 struct Pipe<'a> {
-    receiver: Option<pipe::Receiver>,
+    source: Source,
     captured: Captured,
     spill: Spill,
     buffer: Vec<u8>,
@@ -74,37 +99,87 @@ struct Pipe<'a> {
     lines: Option<Lines<'a>>,
 }
 
-impl<'a> Pipe<'a> {
-    fn new(
-        descriptor: &Option<OwnedFd>,
-        keep: usize,
-        spill: Option<PathBuf>,
-        lines: Option<Lines<'a>>,
-    ) -> io::Result<Self> {
-        let receiver = match descriptor {
-            Some(descriptor) => Some(pipe::Receiver::from_owned_fd(descriptor.try_clone()?)?),
-            None => None,
-        };
-        let (captured, spill) = (Captured::new(keep), Spill::to(spill));
-        Ok(Self { receiver, captured, spill, buffer: Vec::new(), lines })
+enum Source {
+    /// Left alone until it is closed.
+    Later(AsyncFd<OwnedFd>),
+    Now(pipe::Receiver),
+    Closed,
+}
+
+impl Source {
+    fn of(descriptor: Option<OwnedFd>, watched: bool) -> io::Result<Self> {
+        Ok(match descriptor {
+            Some(descriptor) if watched => Self::Now(pipe::Receiver::from_owned_fd(descriptor)?),
+            Some(descriptor) => match fcntl_setpipe_size(&descriptor, ROOM) {
+                // Nobody sends what has priority on a pipe: only its end is heard of.
+                Ok(_) => Self::Later(watch(descriptor, Interest::PRIORITY)?),
+                // A user's pipes have so much room in all.
+                Err(_) => Self::Now(pipe::Receiver::from_owned_fd(descriptor)?),
+            },
+            None => Self::Closed,
+        })
     }
 
+    /// Reads it at each write from now on.
+    fn listen(&mut self) {
+        *self = match std::mem::replace(self, Self::Closed) {
+            Self::Later(descriptor) => {
+                pipe::Receiver::from_owned_fd(descriptor.into_inner()).map_or(Self::Closed, Self::Now)
+            }
+            source @ (Self::Now(_) | Self::Closed) => source,
+        };
+    }
+}
+
+impl<'a> Pipe<'a> {
+    fn new(source: Source, keep: usize, spill: Option<PathBuf>, lines: Option<Lines<'a>>) -> Self {
+        Self { source, captured: Captured::new(keep), spill: Spill::to(spill), buffer: Vec::new(), lines }
+    }
+
+    fn is_open(&self) -> bool {
+        !matches!(self.source, Source::Closed)
+    }
+
+    /// Reads once; returns when there was something to read, or the end.
     async fn read(&mut self) {
-        let Some(receiver) = &mut self.receiver else { return std::future::pending().await };
+        if let Source::Later(descriptor) = &self.source {
+            match descriptor.ready(Interest::PRIORITY).await.map(drop) {
+                Ok(()) => return self.read_to_end(),
+                Err(_) => self.source.listen(),
+            }
+        }
+        let Source::Now(receiver) = &mut self.source else { return std::future::pending().await };
         self.buffer.clear();
         self.buffer.reserve(if self.captured.total() > 16 << 10 { 64 << 10 } else { 8 << 10 });
         match receiver.read_buf(&mut self.buffer).await {
             Ok(0) | Err(_) => {
-                self.receiver = None;
+                self.source = Source::Closed;
                 self.buffer = Vec::new();
             }
-            Ok(_) => {
-                self.spill.push(&self.captured, &self.buffer);
-                self.captured.push(&self.buffer);
-                if let Some(lines) = &mut self.lines {
-                    lines.push(&self.buffer);
-                }
+            Ok(_) => self.take(),
+        }
+    }
+
+    /// Reads all that is in a pipe which nobody can write to any more.
+    fn read_to_end(&mut self) {
+        if let Source::Later(descriptor) = std::mem::replace(&mut self.source, Source::Closed) {
+            let mut pipe = File::from(descriptor.into_inner());
+            self.buffer.resize(8 << 10, 0);
+            while let Ok(length @ 1..) = io::Read::read(&mut pipe, &mut self.buffer) {
+                self.buffer.truncate(length);
+                self.take();
+                self.buffer.resize(64 << 10, 0);
             }
+            self.buffer = Vec::new();
+        }
+    }
+
+    /// Keeps what was read.
+    fn take(&mut self) {
+        self.spill.push(&self.captured, &self.buffer);
+        self.captured.push(&self.buffer);
+        if let Some(lines) = &mut self.lines {
+            lines.push(&self.buffer);
         }
     }
 
@@ -117,17 +192,29 @@ impl<'a> Pipe<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(pipes: &Pipes, invocation: &Invocation, live: &'a Live) -> io::Result<Self> {
-        let limit = invocation.output;
+    pub(super) fn new(
+        stdout: Option<OwnedFd>,
+        stderr: Option<OwnedFd>,
+        invocation: &Invocation,
+        live: &'a Live,
+    ) -> io::Result<Self> {
+        let (OutputLimit { keep, ceiling }, watched) = (invocation.output, live.is_watched());
+        let (stdout, stderr) = (Source::of(stdout, false)?, Source::of(stderr, watched)?);
         Ok(Self {
-            stdout: Pipe::new(&pipes.stdout, limit.keep, invocation.spill.clone(), None)?,
-            stderr: Pipe::new(&pipes.stderr, limit.keep, None, Some(Lines::of(live)))?,
-            ceiling: limit.ceiling,
+            stdout: Pipe::new(stdout, keep, invocation.spill.clone(), None),
+            stderr: Pipe::new(stderr, keep, None, Some(Lines::of(live))),
+            ceiling,
         })
     }
 
     pub(super) fn open(&self) -> bool {
-        self.stdout.receiver.is_some() || self.stderr.receiver.is_some()
+        self.stdout.is_open() || self.stderr.is_open()
+    }
+
+    /// Leaves no pipe alone any more.
+    pub(super) fn listen(&mut self) {
+        self.stdout.source.listen();
+        self.stderr.source.listen();
     }
 
     /// Reads once from whichever pipe is ready; returns whether the ceiling was passed.
@@ -137,6 +224,11 @@ impl<'a> Reader<'a> {
             () = self.stderr.read() => {}
         }
         self.stdout.captured.total() > self.ceiling || self.stderr.captured.total() > self.ceiling
+    }
+
+    /// What came on stderr so far.
+    pub(super) fn stderr(&self) -> &Captured {
+        &self.stderr.captured
     }
 
     pub(super) fn finish(self) -> (Captured, Captured, Option<Spilled>) {

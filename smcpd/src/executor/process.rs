@@ -5,19 +5,21 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, waitpid};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio_util::sync::CancellationToken;
 
 use super::descendants::{Descendants, MARK};
 use super::live::Live;
-use super::pipes::{Pipes, Reader, drain, feed};
+use super::pipes::{ALONE, Pipes, Reader, drain, feed, watch};
 use super::spawner::{Program, Spawner};
 use super::warm::{Start, Taken, Workers};
 use super::{Captured, End, Invocation, Outcome, launch};
@@ -27,6 +29,8 @@ struct Leader<'a> {
     pid: Pid,
     pipes: Option<Pipes>,
     spawner: &'a Spawner,
+    /// Whether it says what it will exit with: see [`last_word`].
+    tells: bool,
     reaped: bool,
 }
 
@@ -44,6 +48,17 @@ impl Leader<'_> {
         let (_, status) = status?.ok_or(io::ErrorKind::NotFound)?;
         Ok(ExitStatus::from_raw(status.as_raw()))
     }
+
+    /// Sees that nothing is left of one that has said its last word.
+    async fn see_off(mut self, grace: Duration) {
+        if !self.reaped
+            && let Ok(exited) = exit_of(self.pid)
+            && let Ok(Ok(_)) = tokio::time::timeout(grace, exited.readable()).await
+        {
+            let _status = self.reap();
+        }
+        // Dropped, it is killed: what it says of itself is not to keep it alive.
+    }
 }
 
 impl Drop for Leader<'_> {
@@ -52,6 +67,7 @@ impl Drop for Leader<'_> {
             self.signal_group(Signal::KILL);
             let _status = self.reap();
         }
+        self.spawner.tell_ended();
     }
 }
 
@@ -75,7 +91,7 @@ fn spawn<'a>(spawner: &'a Spawner, invocation: &Invocation) -> io::Result<Leader
         stdout: child.stdout.take().map(OwnedFd::from),
         stderr: child.stderr.take().map(OwnedFd::from),
     };
-    Ok(Leader { pid: Pid::from_child(&child), pipes: Some(pipes), spawner, reaped: false })
+    Ok(Leader { pid: Pid::from_child(&child), pipes: Some(pipes), spawner, tells: false, reaped: false })
 }
 
 /// A call's process, and how it came to be.
@@ -91,99 +107,128 @@ async fn start<'a>(workers: &'a Workers, invocation: &Invocation) -> io::Result<
         && let Some((theirs, pipes)) = Pipes::pair(invocation.stdin.is_some())
         && let Some((taken, how)) = workers.take(invocation, [&theirs.0, &theirs.1, &theirs.2]).await
     {
-        let leader = Leader { pid: taken.pid, pipes: Some(pipes), spawner, reaped: false };
+        let leader =
+            Leader { pid: taken.pid, pipes: Some(pipes), spawner, tells: how != Start::Cold, reaped: false };
         return Ok(Started { leader, taken: Some(taken), how });
     }
     Ok(Started { leader: spawn(spawner, invocation)?, taken: None, how: Start::Cold })
 }
 
+/// What a run is given beside its program.
+pub(super) struct Run<'a> {
+    pub(super) live: &'a Live,
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) ending: &'a CancellationToken,
+    pub(super) grace: Duration,
+}
+
 /// Runs the program until it ends by itself or is ended, and leaves nothing behind in the latter case. `began` is told
-/// how once it runs.
+/// how once it runs, and `told` what came of it, which may be a moment before the process is gone.
 pub(super) async fn run(
     workers: &Workers,
     invocation: Invocation,
+    run: Run<'_>,
     began: impl FnOnce(Start, &Invocation),
-    live: &Live,
-    cancel: &CancellationToken,
-    ending: &CancellationToken,
-    grace: Duration,
-) -> io::Result<Outcome> {
+    told: impl FnOnce(io::Result<Outcome>),
+) {
+    match run_to_its_word(workers, &invocation, &run, began).await {
+        Ok((leader, outcome)) => {
+            told(Ok(outcome));
+            leader.see_off(run.grace).await;
+        }
+        Err(error) => told(Err(error)),
+    }
+}
+
+async fn run_to_its_word<'a>(
+    workers: &'a Workers,
+    invocation: &Invocation,
+    run: &Run<'_>,
+    began: impl FnOnce(Start, &Invocation),
+) -> io::Result<(Leader<'a>, Outcome)> {
     let spawner = &workers.spawner;
     let before = spawner.members(invocation.sandbox.as_deref());
-    let Started { leader, taken, how } = start(workers, &invocation).await?;
-    live.came(how);
-    began(how, &invocation);
-    let outcome = see_through(leader, &invocation, live, &before, cancel, ending, grace).await?;
-    if let Some(mut taken) = taken
+    let Started { mut leader, taken, how } = start(workers, invocation).await?;
+    run.live.came(how);
+    began(how, invocation);
+    let outcome = see_through(&mut leader, invocation, run, &before).await?;
+    if let Some(taken) = taken
         && matches!(outcome.end, End::Exited(_) | End::Signaled(_))
-        && !taken.ran().await
+        && !taken.ran()
     {
         // It died before any of the plugin's code had the call: nothing happened yet.
         tracing::warn!(
             call = invocation.call,
             "the process that was to take a call died before it did; another is started"
         );
-        let leader = spawn(spawner, &invocation)?;
-        return see_through(leader, &invocation, live, &before, cancel, ending, grace).await;
+        leader = spawn(spawner, invocation)?;
+        let outcome = see_through(&mut leader, invocation, run, &before).await?;
+        return Ok((leader, outcome));
     }
-    Ok(outcome)
+    Ok((leader, outcome))
 }
 
 async fn see_through(
-    mut leader: Leader<'_>,
+    leader: &mut Leader<'_>,
     invocation: &Invocation,
-    live: &Live,
+    run: &Run<'_>,
     before: &HashSet<Pid>,
-    cancel: &CancellationToken,
-    ending: &CancellationToken,
-    grace: Duration,
 ) -> io::Result<Outcome> {
+    let &Run { live, cancel, ending, grace } = run;
     let began = Instant::now();
-    let exited = watch(pidfd_open(leader.pid, PidfdFlags::empty())?)?;
+    let exited = exit_of(leader.pid)?;
     let pipes = leader.pipes.take().expect("the pipes are taken once");
-    let mut reader = Reader::new(&pipes, invocation, live)?;
-    drop((pipes.stdout, pipes.stderr));
+    let mut reader = Reader::new(pipes.stdout, pipes.stderr, invocation, live)?;
     // Fed beside the reading, so that a program that answers before it has read all cannot block us.
     let feed = feed(pipes.stdin, invocation.stdin.as_deref());
-    tokio::pin!(feed);
-    let mut fed = false;
+    let deadline = after(began, invocation.timeout);
+    let alone = tokio::time::sleep(ALONE);
+    tokio::pin!(feed, deadline, alone);
+    let (mut fed, mut listens) = (false, false);
     let end = loop {
         tokio::select! {
             biased;
             () = cancel.cancelled() => break Some(End::Cancelled),
             () = ending.cancelled() => break Some(End::Cancelled),
-            () = after(began, invocation.timeout) => break Some(End::TimedOut),
-            ready = exited.readable() => {
-                drop(ready?);
-                break None;
+            () = &mut deadline => break Some(End::TimedOut),
+            ready = exited.readable() => break ready.map(|_| None)?,
+            flooded = reader.read(), if reader.open() => {
+                if flooded {
+                    break Some(End::Flooded);
+                }
+                if !reader.open() && leader.tells && let Some(status) = last_word(leader.pid) {
+                    break Some(End::Exited(status));
+                }
             }
-            flooded = reader.read(), if reader.open() => if flooded { break Some(End::Flooded) },
             () = &mut feed, if !fed => fed = true,
+            () = &mut alone, if !listens => {
+                reader.listen();
+                listens = true;
+            }
         }
     };
-    if end.is_some() {
-        end_all(&leader, invocation, before, &mut reader, &exited, grace).await;
-    } else {
-        drain(&mut reader).await;
-    }
-    let status = leader.reap()?;
+    let end = match end {
+        Some(told @ End::Exited(_)) => told,
+        Some(ours) => {
+            end_all(leader, invocation, before, &mut reader, &exited, grace).await;
+            leader.reap()?;
+            ours
+        }
+        None => {
+            drain(&mut reader).await;
+            let status = leader.reap()?;
+            if let Some(error) = launch_failure(status, reader.stderr()) {
+                return Err(error);
+            }
+            status.code().map_or_else(|| End::Signaled(status.signal().unwrap_or(0)), End::Exited)
+        }
+    };
     let (stdout, stderr, spilled) = reader.finish();
-    if let Some(error) = launch_failure(status, &stderr) {
-        return Err(error);
-    }
-    let end = end.unwrap_or_else(|| match (status.code(), status.signal()) {
-        (Some(code), _) => End::Exited(code),
-        (None, signal) => End::Signaled(signal.unwrap_or(0)),
-    });
     Ok(Outcome { end, stdout, stderr, ran: began.elapsed(), spilled })
 }
 
-#[expect(
-    deprecated,
-    reason = "an `OwnedFd` stays open as long as it is registered; the successor is `unsafe`"
-)]
-fn watch(process: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::new(process)
+fn exit_of(process: Pid) -> io::Result<AsyncFd<OwnedFd>> {
+    watch(pidfd_open(process, PidfdFlags::empty())?, Interest::READABLE)
 }
 
 async fn after(started: Instant, timeout: Option<Duration>) {
@@ -207,6 +252,7 @@ async fn end_all(
     let mut descendants = Descendants::of(leader.pid, call);
     descendants.look();
     leader.signal_group(Signal::TERM);
+    reader.listen();
     let quiet = async {
         while reader.open() {
             reader.read().await;
@@ -225,6 +271,20 @@ async fn end_all(
         tokio::time::sleep(Duration::from_millis(1 + round)).await;
     }
     tracing::warn!(call, "some processes of an ended call could not be killed");
+}
+
+/// What a warm worker names itself once it has nothing to do any more but to exit, and the status comes after.
+const LAST_WORD: &str = "smcp-ended ";
+
+/// The status that a process is about to exit with, where it says so.
+///
+/// Whoever writes to both pipes is gone by then. It takes the kernel a while to take the memory back, before there is a
+/// status to wait for.
+fn last_word(pid: Pid) -> Option<i32> {
+    let mut name = [0; 32];
+    let length = File::open(format!("/proc/{pid}/comm")).ok()?.read(&mut name).ok()?;
+    let status = std::str::from_utf8(&name[..length]).ok()?.strip_prefix(LAST_WORD)?;
+    status.trim_end().parse().ok().filter(|status| (0..=255).contains(status))
 }
 
 fn launch_failure(status: ExitStatus, stderr: &Captured) -> Option<io::Error> {

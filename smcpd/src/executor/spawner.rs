@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustix::process::{Pid, Signal, getpid, kill_process_group, set_child_subreaper};
+use tokio::sync::Notify;
 
 use super::groups::Groups;
 use super::sandbox::Sandbox;
@@ -20,6 +21,8 @@ pub(super) struct Spawner {
     known: Mutex<Known>,
     /// Held for reading from the fork until the child is noted, and for writing while strangers are reaped.
     starting: RwLock<()>,
+    /// Somebody has ended, and may have left children.
+    ended: Notify,
     /// Where the unit lets plugins have groups.
     groups: Option<Groups>,
 }
@@ -53,7 +56,7 @@ impl Spawner {
             tracing::warn!(%error, "cannot use the control group that the unit delegates");
             None
         });
-        Ok(Self { known: Mutex::default(), starting: RwLock::default(), groups })
+        Ok(Self { known: Mutex::default(), starting: RwLock::default(), ended: Notify::new(), groups })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -149,6 +152,16 @@ impl Spawner {
         self.known().leaders.remove(&pid);
     }
 
+    /// Says that a program has ended, of which somebody may be left to be reaped.
+    pub(super) fn tell_ended(&self) {
+        self.ended.notify_one();
+    }
+
+    /// Waits until one has since the last time.
+    pub(super) async fn one_ended(&self) {
+        self.ended.notified().await;
+    }
+
     /// Starts a program that is no call.
     pub(super) fn keep_started<'a>(
         self: &Arc<Self>,
@@ -216,6 +229,7 @@ impl Drop for Kept {
             // A group whose every member is gone is as good as killed.
             let _gone = kill_process_group(self.pid, Signal::KILL);
             known.kept.remove(&self.pid);
+            self.spawner.tell_ended();
         }
     }
 }

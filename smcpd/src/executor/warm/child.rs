@@ -1,7 +1,7 @@
 //! One child of a parent: from its first word to the call that it takes.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
@@ -24,7 +24,9 @@ pub(super) struct Child {
 #[derive(Debug)]
 pub(in super::super) struct Taken {
     pub(in super::super) pid: Pid,
-    channel: Channel,
+    said: Vec<u8>,
+    /// Not watched any more: each of the child's steps on it would wake the daemon in the midst of the call.
+    socket: Option<std::os::unix::net::UnixStream>,
 }
 
 /// The daemon's end of a socket to one child.
@@ -81,20 +83,27 @@ impl Child {
         let sent = send(socket, &message, &descriptors).await?;
         // A child that is gone by now never had the whole of it.
         socket.write_all(&message[sent..]).await?;
-        Ok(Taken { pid: self.process.promote(), channel: self.channel })
+        let said = self.channel.0.buffer().to_owned();
+        let socket = self.channel.0.into_inner().into_std().ok();
+        Ok(Taken { pid: self.process.promote(), said, socket })
     }
 }
 
 impl Taken {
-    /// Returns whether the plugin's code got its call. Ask once the process has ended.
-    pub(in super::super) async fn ran(&mut self) -> bool {
-        loop {
-            match self.channel.said().await {
-                Ok(Said::Running) => return true,
-                Ok(Said::Waiting(_)) => {}
-                Ok(Said::Pid(_) | Said::Ended(_) | Said::Refused(_)) | Err(_) => return false,
-            }
+    /// Returns whether the plugin's code got its call. Ask once the process has ended, or said so.
+    pub(in super::super) fn ran(self) -> bool {
+        let Self { mut said, socket: Some(mut socket), .. } = self else {
+            return true; // in doubt: a call is not run twice
+        };
+        let mut piece = [0; 4096];
+        while let Ok(length @ 1..) = socket.read(&mut piece)
+            && said.len() < LINE
+        {
+            said.extend_from_slice(&piece[..length]);
         }
+        let mut lines = said.split(|byte| *byte == b'\n').map(wire::said);
+        let first = lines.find(|said| !matches!(said, Some(Said::Waiting(_))));
+        first == Some(Some(Said::Running))
     }
 }
 

@@ -131,8 +131,6 @@ def finish(status, interrupted):
             forget()
             flush_all(survey()[0])
         fflush(None)
-        if pages is not None:
-            pages.note()
     except BaseException:
         pass
     if not flush_standard(quiet=True):
@@ -140,7 +138,21 @@ def finish(status, interrupted):
     if interrupted:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
-    os._exit(status)
+    depart(status)
+
+
+def depart(status):
+    """Exits, and says so before: to take the memory back costs the kernel a fifth of a call, which nobody need wait for."""
+    try:
+        # Another thread could open a file in the place of one that is closed here.
+        if os.stat("/proc/self/task").st_nlink == 3:
+            prctl(15, b"smcp-ended %d" % status)  # PR_SET_NAME
+            os.closerange(0, 256)
+        if pages is not None:
+            pages.note()
+    finally:
+        os._exit(status)
+
 
 
 def flush_standard(quiet=False):
