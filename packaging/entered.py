@@ -93,7 +93,7 @@ class Tracer:
         elif number == signal.SIGTRAP:
             self.met(tid)
             ptrace(CONT, tid)
-        elif number == NEXT and tid == self.pid:
+        elif number == NEXT:
             self.entered.append(set())
             self.put(self.original)
             ptrace(CONT, tid)

@@ -316,6 +316,37 @@ fn an_answer_does_not_wait_for_the_process_to_be_gone_but_the_next_call_does() {
 }
 
 #[test]
+fn who_takes_longer_than_the_grace_to_be_gone_takes_nobody_with_it() {
+    let setup = smcpd().config("[execution]\ngrace = 0\n");
+    own(
+        &setup,
+        "
+import argparse, os, subprocess, time
+parser = argparse.ArgumentParser()
+parser.add_subparsers(dest='command', required=True).add_parser('leave')
+parser.parse_args()
+none = subprocess.DEVNULL
+print(subprocess.Popen(['sleep', '30'], stdin=none, stdout=none, stderr=none).pid)
+leave = os._exit
+os._exit = lambda status: time.sleep(0.5) or leave(status)
+",
+    );
+    let daemon = setup.start();
+    let left = || {
+        daemon.call("own.leave", json!({}))["content"][0]["text"].as_str().unwrap().trim().parse().unwrap()
+    };
+    let mut all: Vec<u32> = vec![left()];
+    until_spare(&daemon);
+    all.push(left());
+    until_spare(&daemon);
+    assert_eq!(starts(&daemon)["spare"], 1);
+    for pid in all {
+        assert!(is_alive(pid), "a normal exit ends nothing");
+        kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+    }
+}
+
+#[test]
 fn only_a_warm_worker_is_believed_that_it_ends() {
     let setup = smcpd().config("[warm]\nmode = \"off\"\n[plugin.own]\ntimeout = 1\n");
     own(&setup, LIAR);

@@ -66,17 +66,13 @@ pub(super) async fn feed(stdin: Option<OwnedFd>, bytes: Option<&[u8]>) {
 
 /// Reads what is still in the pipes; a background child that holds them open is not waited for.
 pub(super) async fn drain(reader: &mut Reader<'_>) {
-    let mut listens = false;
     let rest = async {
         while reader.open() {
             tokio::select! {
                 biased;
                 flooded = reader.read() => if flooded { return },
                 // It is not closed: somebody holds it open.
-                () = std::future::ready(()), if !listens => {
-                    reader.listen();
-                    listens = true;
-                }
+                () = std::future::ready(()), if reader.leaves_alone() => reader.listen(),
             }
         }
     };
@@ -209,6 +205,11 @@ impl<'a> Reader<'a> {
 
     pub(super) fn open(&self) -> bool {
         self.stdout.is_open() || self.stderr.is_open()
+    }
+
+    /// Whether it leaves a pipe alone.
+    pub(super) fn leaves_alone(&self) -> bool {
+        [&self.stdout, &self.stderr].iter().any(|pipe| matches!(pipe.source, Source::Later(_)))
     }
 
     /// Leaves no pipe alone any more.

@@ -24,6 +24,9 @@ use super::spawner::{Program, Spawner};
 use super::warm::{Start, Taken, Workers};
 use super::{Captured, End, Invocation, Outcome, launch};
 
+/// How long who has said that it exits may take for it: nobody is asked to, so this is not the grace.
+const PARTING: Duration = Duration::from_secs(5);
+
 /// A started program. Dropping it without [`Leader::reap`] kills its group: the last net, not the plan.
 struct Leader<'a> {
     pid: Pid,
@@ -50,10 +53,10 @@ impl Leader<'_> {
     }
 
     /// Sees that nothing is left of one that has said its last word.
-    async fn see_off(mut self, grace: Duration) {
+    async fn see_off(mut self) {
         if !self.reaped
             && let Ok(exited) = exit_of(self.pid)
-            && let Ok(Ok(_)) = tokio::time::timeout(grace, exited.readable()).await
+            && let Ok(Ok(_)) = tokio::time::timeout(PARTING, exited.readable()).await
         {
             let _status = self.reap();
         }
@@ -134,7 +137,7 @@ pub(super) async fn run(
     match run_to_its_word(workers, &invocation, &run, began).await {
         Ok((leader, outcome)) => {
             told(Ok(outcome));
-            leader.see_off(run.grace).await;
+            leader.see_off().await;
         }
         Err(error) => told(Err(error)),
     }
@@ -184,7 +187,7 @@ async fn see_through(
     let deadline = after(began, invocation.timeout);
     let alone = tokio::time::sleep(ALONE);
     tokio::pin!(feed, deadline, alone);
-    let (mut fed, mut listens) = (false, false);
+    let mut fed = false;
     let end = loop {
         tokio::select! {
             biased;
@@ -201,10 +204,7 @@ async fn see_through(
                 }
             }
             () = &mut feed, if !fed => fed = true,
-            () = &mut alone, if !listens => {
-                reader.listen();
-                listens = true;
-            }
+            () = &mut alone, if reader.leaves_alone() => reader.listen(),
         }
     };
     let end = match end {
