@@ -27,6 +27,7 @@ mod control;
 mod daemon;
 mod events;
 mod executor;
+mod heavy;
 mod hexadecimal;
 mod journal;
 mod letta;

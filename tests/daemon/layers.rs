@@ -5,7 +5,7 @@ use std::path::Path;
 
 use smcp_test_support::root;
 
-const RANKS: [(&str, u32); 30] = [
+const RANKS: [(&str, u32); 31] = [
     ("daemon", 5),
     ("bench", 5),
     ("transport", 4),
@@ -18,6 +18,7 @@ const RANKS: [(&str, u32); 30] = [
     ("audit", 0),
     ("metrics", 0),
     ("config", 0),
+    ("heavy", 0),
     ("hexadecimal", 0),
     ("outbound", 0),
     ("paths", 0),

@@ -52,7 +52,7 @@ impl ToolOutput {
         let message = message.into();
         Self {
             structured: Some(json!({"error": {"code": code.as_str(), "message": &message}})),
-            content: vec![text_block(&message)],
+            content: vec![text_block(message)],
             error: Some(code),
             needed: None,
         }
@@ -84,16 +84,19 @@ impl ToolOutput {
 
     /// The `CallToolResult` of the specification.
     pub(crate) fn into_result(self) -> Value {
-        let mut result = json!({"content": self.content, "isError": self.error.is_some()});
+        let mut result = Map::new();
+        result.insert("content".to_owned(), self.content.into());
+        result.insert("isError".to_owned(), self.error.is_some().into());
         if let Some(structured) = self.structured {
-            result["structuredContent"] = structured;
+            result.insert("structuredContent".to_owned(), structured);
         }
-        result
+        result.into()
     }
 }
 
-fn text_block(text: &str) -> Value {
-    json!({"type": "text", "text": text})
+fn text_block(text: impl Into<String>) -> Value {
+    let fields = [("type", "text".into()), ("text", Value::String(text.into()))];
+    fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
 }
 
 /// How much of stderr is added to a failure.
@@ -209,7 +212,7 @@ fn with_stderr(mut output: ToolOutput, stderr: &str) -> ToolOutput {
     let tail = tail(stderr);
     let said = output.content[0]["text"].as_str().is_some_and(|text| text.contains(tail));
     if !tail.is_empty() && !said {
-        output.content.push(text_block(&format!("stderr: {tail}")));
+        output.content.push(text_block(format!("stderr: {tail}")));
     }
     output
 }

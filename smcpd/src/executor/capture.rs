@@ -40,6 +40,11 @@ impl Captured {
         [&self.head, one, other]
     }
 
+    /// Bytes that were kept.
+    pub(super) fn kept(&self) -> usize {
+        self.head.len() + self.tail.len()
+    }
+
     /// Bytes that came, kept or not.
     pub(crate) fn total(&self) -> u64 {
         self.total
@@ -47,7 +52,7 @@ impl Captured {
 
     /// Bytes that came and were not kept; 0 where all of them were.
     pub(crate) fn cut(&self) -> u64 {
-        self.total - (self.head.len() + self.tail.len()) as u64
+        self.total - self.kept() as u64
     }
 
     /// Returns what was kept without the values of secrets, and without the parts of them beside what was cut.

@@ -46,6 +46,7 @@ pub(crate) use spill::Spilled;
 pub(crate) use warm::{CALL_VARIABLES, Start, Warm, WarmLimits, WarmState};
 use warm::{Post, Workers};
 
+use crate::heavy;
 use crate::pulse::Heart;
 use crate::redact::Net;
 
@@ -108,6 +109,13 @@ pub(crate) struct Outcome {
     pub(crate) ran: Duration,
     /// The whole of stdout, where more came than was kept.
     pub(crate) spilled: Option<Spilled>,
+}
+
+impl Outcome {
+    /// Bytes of its output that were kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.stdout.kept() + self.stderr.kept()
+    }
 }
 
 /// Why a program did not run.
@@ -269,7 +277,11 @@ impl Executor {
             }
         });
         match receiver.await {
-            Ok(Ok(outcome)) => Ok(Outcome { stderr: outcome.stderr.without(&redactor), ..outcome }),
+            Ok(Ok(outcome)) => {
+                let stderr =
+                    heavy::with(outcome.stderr.kept(), move || outcome.stderr.without(&redactor)).await;
+                Ok(Outcome { stderr, ..outcome })
+            }
             Ok(Err(source)) => Err(RunError::Spawn { program, source }),
             Err(_) => Err(RunError::Lost),
         }

@@ -1,7 +1,7 @@
 //! The daemon's ends of a program's pipes: what is fed to it, and what is read of it within the limit.
 //!
-//! A pipe whose lines nobody watches is not read at each write, but once it is closed, or the program has run for a
-//! while. A writer pulls the thread that it wakes to its own processor, where that gets in its way, and the
+//! A pipe whose lines nobody watches is not read at each write, but once the program is gone or says that it will be, or has
+//! run for a while. A writer pulls the thread that it wakes to its own processor, where that gets in its way, and the
 //! next program finds the caches of another one: half a millisecond of a call that starts an interpreter.
 
 use std::fs::File;
@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::io::{Errno, ioctl_fionbio};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -66,16 +67,9 @@ pub(super) async fn feed(stdin: Option<OwnedFd>, bytes: Option<&[u8]>) {
 
 /// Reads what is still in the pipes; a background child that holds them open is not waited for.
 pub(super) async fn drain(reader: &mut Reader<'_>) {
-    let rest = async {
-        while reader.open() {
-            tokio::select! {
-                biased;
-                flooded = reader.read() => if flooded { return },
-                // It is not closed: somebody holds it open.
-                () = std::future::ready(()), if reader.leaves_alone() => reader.listen(),
-            }
-        }
-    };
+    reader.stdout.catch_up();
+    reader.stderr.catch_up();
+    let rest = async { while reader.open() && !reader.read().await {} };
     let _held_open = tokio::time::timeout(DRAIN, rest).await;
 }
 
@@ -96,6 +90,8 @@ struct Pipe<'a> {
 }
 
 enum Source {
+    /// Left alone until the program is gone: a process on its way out is not to be stopped for its pipes.
+    Alone(OwnedFd),
     /// Left alone until it is closed.
     Later(AsyncFd<OwnedFd>),
     Now(pipe::Receiver),
@@ -103,25 +99,27 @@ enum Source {
 }
 
 impl Source {
-    fn of(descriptor: Option<OwnedFd>, watched: bool) -> io::Result<Self> {
-        Ok(match descriptor {
-            Some(descriptor) if watched => Self::Now(pipe::Receiver::from_owned_fd(descriptor)?),
-            Some(descriptor) => match fcntl_setpipe_size(&descriptor, ROOM) {
-                // Nobody sends what has priority on a pipe: only its end is heard of.
-                Ok(_) => Self::Later(watch(descriptor, Interest::PRIORITY)?),
-                // A user's pipes have so much room in all.
-                Err(_) => Self::Now(pipe::Receiver::from_owned_fd(descriptor)?),
-            },
-            None => Self::Closed,
+    fn of(descriptor: Option<OwnedFd>, watched: bool, tells: bool) -> io::Result<Self> {
+        let Some(descriptor) = descriptor else { return Ok(Self::Closed) };
+        // A user's pipes have so much room in all.
+        let may_wait = !watched && fcntl_setpipe_size(&descriptor, ROOM).is_ok();
+        Ok(match (may_wait, tells) {
+            (false, _) => Self::Now(pipe::Receiver::from_owned_fd(descriptor)?),
+            // Nobody sends what has priority on a pipe: only its end is heard of.
+            (true, true) => Self::Later(watch(descriptor, Interest::PRIORITY)?),
+            (true, false) => Self::Alone(descriptor),
         })
+    }
+
+    fn now(descriptor: OwnedFd) -> Self {
+        pipe::Receiver::from_owned_fd(descriptor).map_or(Self::Closed, Self::Now)
     }
 
     /// Reads it at each write from now on.
     fn listen(&mut self) {
         *self = match std::mem::replace(self, Self::Closed) {
-            Self::Later(descriptor) => {
-                pipe::Receiver::from_owned_fd(descriptor.into_inner()).map_or(Self::Closed, Self::Now)
-            }
+            Self::Alone(descriptor) => Self::now(descriptor),
+            Self::Later(descriptor) => Self::now(descriptor.into_inner()),
             source @ (Self::Now(_) | Self::Closed) => source,
         };
     }
@@ -140,7 +138,7 @@ impl<'a> Pipe<'a> {
     async fn read(&mut self) {
         if let Source::Later(descriptor) = &self.source {
             match descriptor.ready(Interest::PRIORITY).await.map(drop) {
-                Ok(()) => return self.read_to_end(),
+                Ok(()) => return self.catch_up(),
                 Err(_) => self.source.listen(),
             }
         }
@@ -152,22 +150,41 @@ impl<'a> Pipe<'a> {
                 self.source = Source::Closed;
                 self.buffer = Vec::new();
             }
-            Ok(_) => self.take(),
+            Ok(_) => {
+                self.take();
+                if self.buffer.len() == self.buffer.capacity() {
+                    // There is more. A flood would be read megabytes at a time, and no socket meanwhile.
+                    tokio::task::yield_now().await;
+                }
+            }
         }
     }
 
-    /// Reads all that is in a pipe which nobody can write to any more.
-    fn read_to_end(&mut self) {
-        if let Source::Later(descriptor) = std::mem::replace(&mut self.source, Source::Closed) {
-            let mut pipe = File::from(descriptor.into_inner());
-            self.buffer.resize(8 << 10, 0);
-            while let Ok(length @ 1..) = io::Read::read(&mut pipe, &mut self.buffer) {
-                self.buffer.truncate(length);
-                self.take();
-                self.buffer.resize(64 << 10, 0);
+    /// Reads all that is in a pipe that was left alone. Where somebody holds it open, it is listened to from then on.
+    fn catch_up(&mut self) {
+        let descriptor = match std::mem::replace(&mut self.source, Source::Closed) {
+            Source::Alone(descriptor) => descriptor,
+            Source::Later(descriptor) => descriptor.into_inner(),
+            source @ (Source::Now(_) | Source::Closed) => return self.source = source,
+        };
+        let mut room = if ioctl_fionbio(&descriptor, true).is_ok() { ROOM } else { 0 };
+        self.source = loop {
+            if room == 0 {
+                break Source::now(descriptor);
             }
-            self.buffer = Vec::new();
-        }
+            self.buffer.resize(if room == ROOM { 8 << 10 } else { 64 << 10 }, 0);
+            match rustix::io::read(&descriptor, &mut self.buffer) {
+                Ok(0) => break Source::Closed,
+                Ok(length) => {
+                    self.buffer.truncate(length);
+                    self.take();
+                    room = room.saturating_sub(length);
+                }
+                Err(Errno::AGAIN) => room = 0,
+                Err(_) => break Source::Closed,
+            }
+        };
+        self.buffer = Vec::new();
     }
 
     /// Keeps what was read.
@@ -188,14 +205,15 @@ impl<'a> Pipe<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// Reads the pipes of a program, which closes them a while before its end where it `tells` of that.
     pub(super) fn new(
-        stdout: Option<OwnedFd>,
-        stderr: Option<OwnedFd>,
+        [stdout, stderr]: [Option<OwnedFd>; 2],
         invocation: &Invocation,
         live: &'a Live,
+        tells: bool,
     ) -> io::Result<Self> {
         let (OutputLimit { keep, ceiling }, watched) = (invocation.output, live.is_watched());
-        let (stdout, stderr) = (Source::of(stdout, false)?, Source::of(stderr, watched)?);
+        let (stdout, stderr) = (Source::of(stdout, false, tells)?, Source::of(stderr, watched, tells)?);
         Ok(Self {
             stdout: Pipe::new(stdout, keep, invocation.spill.clone(), None),
             stderr: Pipe::new(stderr, keep, None, Some(Lines::of(live))),
@@ -209,7 +227,9 @@ impl<'a> Reader<'a> {
 
     /// Whether it leaves a pipe alone.
     pub(super) fn leaves_alone(&self) -> bool {
-        [&self.stdout, &self.stderr].iter().any(|pipe| matches!(pipe.source, Source::Later(_)))
+        [&self.stdout, &self.stderr]
+            .iter()
+            .any(|pipe| matches!(pipe.source, Source::Alone(_) | Source::Later(_)))
     }
 
     /// Leaves no pipe alone any more.

@@ -181,7 +181,7 @@ async fn see_through(
     let began = Instant::now();
     let exited = exit_of(leader.pid)?;
     let pipes = leader.pipes.take().expect("the pipes are taken once");
-    let mut reader = Reader::new(pipes.stdout, pipes.stderr, invocation, live)?;
+    let mut reader = Reader::new([pipes.stdout, pipes.stderr], invocation, live, leader.tells)?;
     // Fed beside the reading, so that a program that answers before it has read all cannot block us.
     let feed = feed(pipes.stdin, invocation.stdin.as_deref());
     let deadline = after(began, invocation.timeout);

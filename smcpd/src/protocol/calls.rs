@@ -20,6 +20,7 @@ use super::{Peer, Service, read};
 use crate::auth::Grant;
 use crate::catalog::{ErrorCode, FindError, HeaderParameter, Progress, Tool, ToolOutput};
 use crate::events::{self, Field};
+use crate::heavy;
 use crate::metrics::Reason;
 
 #[derive(Deserialize)]
@@ -128,7 +129,7 @@ impl Service {
         if long_calls::is_long(&tool, peer)? {
             return match self.long_call(peer, asked, Arc::clone(&tool), input).await? {
                 LongCall::Goes(task) => Ok(long_calls::created(&task)),
-                LongCall::Ended(output) => self.answered(peer, output, &binding),
+                LongCall::Ended(output) => self.answered(peer, output, &binding).await,
             };
         }
         let (input, is_confirmed) = match self.confirm(peer, asked, input, None, cancel).await {
@@ -137,7 +138,7 @@ impl Service {
             Confirmed::Ask(needed) => {
                 return Ok(asking::required(&needed, &self.seal, &binding).to_string().into());
             }
-            Confirmed::No(output) => return self.answered(peer, output, &binding),
+            Confirmed::No(output) => return self.answered(peer, output, &binding).await,
         };
         let output = match self.carry_out(peer, asked, input, None, cancel).await {
             Err(CallError::Arguments(message)) if !peer.revision.bad_arguments_are_results() => {
@@ -151,13 +152,16 @@ impl Service {
                 output
             }
         };
-        self.answered(peer, output, &binding)
+        self.answered(peer, output, &binding).await
     }
 
     /// The result of a call, or what it needs of a stateless client.
-    fn answered(&self, peer: &Peer, mut output: ToolOutput, binding: &[u8]) -> Result<Bytes, RpcError> {
+    async fn answered(&self, peer: &Peer, mut output: ToolOutput, binding: &[u8]) -> Result<Bytes, RpcError> {
         match output.needed.take() {
-            None => Ok(output.for_revision(peer.revision.fields()).into_result().to_string().into()),
+            None => {
+                let result = output.for_revision(peer.revision.fields()).into_result();
+                Ok(heavy::json(result).await.into())
+            }
             Some(needed) => match asking::askable(needed, &peer.client) {
                 Ok(needed) => Ok(asking::required(&needed, &self.seal, binding).to_string().into()),
                 Err(AskError::Unable(capabilities)) => Err(asking::missing_capability(&capabilities)),

@@ -14,6 +14,7 @@ use super::jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, RpcError};
 use super::{Peer, Revision, Service, read, runs, tasks};
 use crate::catalog::{self, CallContext, Catalog, List, Plugin};
 use crate::executor::Live;
+use crate::heavy;
 
 /// The trace that a request belongs to.
 #[derive(Debug, Deserialize)]
@@ -107,7 +108,10 @@ impl Service {
         let ended = self.executor.run(admission, invocation, live, &cancel).await;
         tracing::debug!(call = id, plugin = plugin.name(), method = asking.method, "a command was run");
         match ended {
-            Ok(outcome) => catalog::stdout(outcome).map_err(failed),
+            Ok(outcome) => {
+                let read = heavy::with(outcome.kept(), || catalog::stdout(outcome)).await;
+                read.map_err(failed)
+            }
             Err(error) => Err(failed(catalog::from_error(&error).first_text().to_owned())),
         }
     }

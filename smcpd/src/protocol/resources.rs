@@ -13,6 +13,7 @@ use super::jsonrpc::{INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, RpcErro
 use super::offers::{Asking, Meta, misprinted};
 use super::{Peer, Revision, Service, read};
 use crate::catalog::{self, Contents, Origin, Plugin};
+use crate::heavy;
 
 #[derive(Deserialize)]
 struct Params {
@@ -59,7 +60,7 @@ impl Service {
                     .map_err(|reason| misprinted(found.plugin, &reason))?
             }
         };
-        Ok(result.to_string().into())
+        Ok(heavy::json(result).await.into())
     }
 }
 
@@ -92,10 +93,12 @@ impl Service {
 /// The whole of an output that was cut in its result.
 async fn spilled(uri: &str, path: std::path::PathBuf) -> Result<Bytes, RpcError> {
     let lost = |error: String| RpcError::new(INTERNAL_ERROR, format!("the output cannot be read: {error}"));
-    let reading = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
-    let bytes = reading.map_err(|error| lost(error.to_string()))?.map_err(|error| lost(error.to_string()))?;
-    let text = String::from_utf8_lossy(&bytes);
-    Ok(json!({"contents": [catalog::here(uri, Some("text/plain"), "text", &text)]}).to_string().into())
+    let reading =
+        tokio::task::spawn_blocking(move || Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned()));
+    let text: std::io::Result<String> = reading.await.map_err(|error| lost(error.to_string()))?;
+    let text = text.map_err(|error| lost(error.to_string()))?;
+    let here = catalog::here(uri, Some("text/plain"), "text", &text);
+    Ok(heavy::json(json!({"contents": [here]})).await.into())
 }
 
 async fn contents(plugin: &Arc<Plugin>, path: &Path) -> Result<Contents, RpcError> {

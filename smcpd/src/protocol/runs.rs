@@ -17,6 +17,7 @@ use super::{Peer, Service, approvals};
 use crate::catalog::{self, CallContext, ErrorCode, Kind, Plugin, Progress, Tool, ToolOutput};
 use crate::events::{self, Field};
 use crate::executor::{Live, RunError, Sign, Spilled, Start};
+use crate::heavy;
 use crate::limits::{Limit, Who};
 use crate::metrics::{self, Finished};
 
@@ -85,7 +86,7 @@ impl Service {
 
     async fn run(
         &self,
-        plugin: &Plugin,
+        plugin: &Arc<Plugin>,
         command: usize,
         arguments: &Map<String, Value>,
         context: &CallContext<'_>,
@@ -102,12 +103,14 @@ impl Service {
         }
         Ok(match self.executor.run(admission, invocation, live, cancel).await {
             Ok(mut outcome) => {
-                let spilled = outcome.spilled.take();
-                match catalog::from_outcome(outcome) {
+                let (kept, spilled) = (outcome.kept(), outcome.spilled.take());
+                let plugin = Arc::clone(plugin);
+                let read = move || match catalog::from_outcome(outcome) {
                     // It promised a result, and this is none yet.
-                    asks if asks.needed.is_some() => (asks, spilled),
-                    output => (plugin.checked(command, output), spilled),
-                }
+                    asks if asks.needed.is_some() => asks,
+                    output => plugin.checked(command, output),
+                };
+                (heavy::with(kept, read).await, spilled)
             }
             Err(error) => {
                 if let Some(limit) = over(&error) {
