@@ -299,8 +299,7 @@ if arguments.command == 'lie':
 
 #[test]
 fn an_answer_does_not_wait_for_the_process_to_be_gone_but_the_next_call_does() {
-    let setup =
-        smcpd().config("[execution]\ngrace = 0.5\nserialize = \"plugin\"\n[plugin.own]\ntimeout = 20\n");
+    let setup = smcpd().config("[execution]\nserialize = \"plugin\"\n[plugin.own]\ntimeout = 20\n");
     own(&setup, LIAR);
     let daemon = setup.start();
     let text = |result: &Value| result["content"][0]["text"].as_str().unwrap().trim().to_owned();

@@ -48,7 +48,7 @@ use warm::{Post, Workers};
 
 use crate::heavy;
 use crate::pulse::Heart;
-use crate::redact::Net;
+use crate::redact::{Net, Redactor};
 
 /// One program to run. Its environment may hold secrets, and is not shown.
 #[derive(Clone)]
@@ -232,7 +232,7 @@ impl Executor {
         }
         let outcome = self.run_now(invocation, Arc::default(), cancel, None).await?;
         // What it offers is read out of this, and what is wrong with it is logged.
-        let stdout = outcome.stdout.without(&self.net.redactor());
+        let stdout = without(outcome.stdout, self.net.redactor()).await;
         Ok(Outcome { stdout, ..outcome })
     }
 
@@ -277,11 +277,7 @@ impl Executor {
             }
         });
         match receiver.await {
-            Ok(Ok(outcome)) => {
-                let stderr =
-                    heavy::with(outcome.stderr.kept(), move || outcome.stderr.without(&redactor)).await;
-                Ok(Outcome { stderr, ..outcome })
-            }
+            Ok(Ok(outcome)) => Ok(Outcome { stderr: without(outcome.stderr, redactor).await, ..outcome }),
             Ok(Err(source)) => Err(RunError::Spawn { program, source }),
             Err(_) => Err(RunError::Lost),
         }
@@ -384,6 +380,11 @@ impl Executor {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+/// What was kept, without the values of secrets.
+async fn without(captured: Captured, redactor: Arc<Redactor>) -> Captured {
+    heavy::with(captured.kept(), move || captured.without(&redactor)).await
 }
 
 #[cfg(test)]

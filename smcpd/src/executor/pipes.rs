@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use tokio::io::unix::AsyncFd;
@@ -143,8 +144,7 @@ impl<'a> Pipe<'a> {
             }
         }
         let Source::Now(receiver) = &mut self.source else { return std::future::pending().await };
-        self.buffer.clear();
-        self.buffer.reserve(if self.captured.total() > 16 << 10 { 64 << 10 } else { 8 << 10 });
+        make_room(&mut self.buffer, &self.captured);
         match receiver.read_buf(&mut self.buffer).await {
             Ok(0) | Err(_) => {
                 self.source = Source::Closed;
@@ -172,16 +172,14 @@ impl<'a> Pipe<'a> {
             if room == 0 {
                 break Source::now(descriptor);
             }
-            self.buffer.resize(if room == ROOM { 8 << 10 } else { 64 << 10 }, 0);
-            match rustix::io::read(&descriptor, &mut self.buffer) {
-                Ok(0) => break Source::Closed,
-                Ok(length) => {
-                    self.buffer.truncate(length);
+            make_room(&mut self.buffer, &self.captured);
+            match rustix::io::read(&descriptor, spare_capacity(&mut self.buffer)) {
+                Ok(length @ 1..) => {
                     self.take();
                     room = room.saturating_sub(length);
                 }
-                Err(Errno::AGAIN) => room = 0,
-                Err(_) => break Source::Closed,
+                Err(Errno::AGAIN) => break Source::now(descriptor),
+                Ok(0) | Err(_) => break Source::Closed,
             }
         };
         self.buffer = Vec::new();
@@ -202,6 +200,12 @@ impl<'a> Pipe<'a> {
         }
         (self.captured, self.spill.finish())
     }
+}
+
+/// Empties a buffer for the next piece, which is larger where much came before it.
+fn make_room(buffer: &mut Vec<u8>, captured: &Captured) {
+    buffer.clear();
+    buffer.reserve(if captured.total() > 16 << 10 { 64 << 10 } else { 8 << 10 });
 }
 
 impl<'a> Reader<'a> {

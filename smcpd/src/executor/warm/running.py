@@ -154,7 +154,6 @@ def depart(status):
         os._exit(status)
 
 
-
 def flush_standard(quiet=False):
     good = True
     for name in ("stdout", "stderr"):
