@@ -186,6 +186,20 @@ fn output_past_the_limit_keeps_its_head_and_tail_and_a_flood_is_ended() {
 }
 
 #[test]
+fn whether_an_output_is_too_large_is_no_matter_of_when_it_is_read() {
+    let daemon = smcpd().plugins(&["worker"]).config("[execution]\noutput_limit = 1024\n").start();
+    for _ in 0..5 {
+        let (within, past) = (30_000, 40_000);
+        let result = daemon.call("worker.flood", json!({"bytes": within}));
+        assert_eq!(result["isError"], json!(false), "{result}");
+        for stream in ["stdout", "stderr"] {
+            let result = daemon.call("worker.flood", json!({"bytes": past, "stream": stream}));
+            assert_eq!(code(&result), "output_too_large");
+        }
+    }
+}
+
+#[test]
 fn the_operator_lifts_and_narrows_the_time_limit_by_plugin() {
     let config = "[execution]\ntimeout = 0.5\n[plugin.worker]\ntimeout = 0\n";
     let daemon = smcpd().plugins(&["worker"]).config(config).start();

@@ -116,7 +116,7 @@ pub(crate) fn from_outcome(outcome: Outcome) -> ToolOutput {
         End::Signaled(signal) => failed(stdout.trim(), &stderr, &format!("was ended by signal {signal}")),
         End::TimedOut => ended(ErrorCode::Timeout, format!("timed out after {} s", seconds(ran))),
         End::Cancelled => ended(ErrorCode::Cancelled, format!("cancelled after {} s", seconds(ran))),
-        End::Flooded => ended(ErrorCode::OutputTooLarge, format!("ended: it had written {flooded} bytes")),
+        End::Flooded => ended(ErrorCode::OutputTooLarge, format!("wrote too much: {flooded} bytes")),
     }
 }
 

@@ -83,7 +83,7 @@ fn each_end_has_its_code() {
         (End::Signaled(9), ErrorCode::PluginError, "was ended by signal 9"),
         (End::TimedOut, ErrorCode::Timeout, "timed out after 1.2 s"),
         (End::Cancelled, ErrorCode::Cancelled, "cancelled after 1.2 s"),
-        (End::Flooded, ErrorCode::OutputTooLarge, "ended: it had written 0 bytes"),
+        (End::Flooded, ErrorCode::OutputTooLarge, "wrote too much: 0 bytes"),
     ];
     for (end, code, text) in cases {
         let output = from_outcome(outcome(end, "", ""));

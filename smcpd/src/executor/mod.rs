@@ -96,7 +96,7 @@ pub(crate) enum End {
     Signaled(i32),
     TimedOut,
     Cancelled,
-    /// It passed [`OutputLimit::ceiling`].
+    /// It passed [`OutputLimit::ceiling`], and was ended where it had not exited by then.
     Flooded,
 }
 

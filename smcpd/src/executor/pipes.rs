@@ -248,6 +248,11 @@ impl<'a> Reader<'a> {
             () = self.stdout.read() => {}
             () = self.stderr.read() => {}
         }
+        self.flooded()
+    }
+
+    /// Whether the ceiling was passed.
+    pub(super) fn flooded(&self) -> bool {
         self.stdout.captured.total() > self.ceiling || self.stderr.captured.total() > self.ceiling
     }
 

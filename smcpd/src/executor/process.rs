@@ -220,7 +220,11 @@ async fn see_through(
             if let Some(error) = launch_failure(status, reader.stderr()) {
                 return Err(error);
             }
-            status.code().map_or_else(|| End::Signaled(status.signal().unwrap_or(0)), End::Exited)
+            match status.code() {
+                _ if reader.flooded() => End::Flooded,
+                Some(code) => End::Exited(code),
+                None => End::Signaled(status.signal().unwrap_or(0)),
+            }
         }
     };
     let (stdout, stderr, spilled) = reader.finish();
