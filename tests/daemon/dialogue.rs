@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use smcp_test_support::{until, working};
 
-use crate::client::{Client, WAYS, able, asker};
+use crate::client::{Client, SOON, WAYS, Way, able, asker};
+use crate::smcpd;
 
 fn methods(said: &[Value]) -> Vec<&str> {
     said.iter().map(|message| message["method"].as_str().unwrap_or("an answer")).collect()
@@ -44,6 +45,24 @@ fn progress_comes_with_the_clients_own_token_before_the_result_and_never_unasked
         let id = client.call("steps", &json!({}));
         assert_eq!(client.answer(id).0, Vec::<Value>::new(), "{way:?}");
     }
+}
+
+#[test]
+fn who_waits_long_for_its_turn_hears_of_it_and_who_waits_a_moment_does_not() {
+    let setup = smcpd().plugins(&["worker"]).config(SOON);
+    let mut client = Client::start(Way::Stdio, "2025-11-25", setup, &json!({}));
+    let mut heard_behind = |seconds: f64| {
+        let first = client.call("worker__sleep", &json!({"seconds": seconds}));
+        let second = client.watch("worker__text", &json!({}), &json!("t"));
+        let (mut said, _) = client.answer(second);
+        said.retain(|message| message["id"] != first);
+        said.into_iter().map(|mut message| message["params"].take()).collect::<Vec<_>>()
+    };
+    // On a machine that is busy, a moment may take long.
+    assert!((0..10).any(|_| heard_behind(0.0).is_empty()));
+    let waiting = json!({"progressToken": "t", "progress": -1,
+        "message": "waiting: 1 call of this plugin comes before"});
+    assert_eq!(heard_behind(1.2), [waiting]);
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn run(flags: &Flags) -> Result<(), DaemonError> {
         executor.stop(std::time::Instant::now(), async {}).await;
         found.map_err(start("inspection"))
     };
-    // A worker thread starts the programs: they end with the thread that started them.
+    // A worker runs it, as it runs the daemon.
     let found = runtime
         .block_on(async { runtime.spawn(inspection).await })
         .unwrap_or_else(|error| Err(start("inspection")(std::io::Error::other(error))))?;

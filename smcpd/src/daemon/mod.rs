@@ -120,7 +120,7 @@ fn run(flags: Flags) -> Result<(), DaemonError> {
         .build()
         .map_err(|source| DaemonError::Start { what: "runtime", source })?;
     let ended = runtime.block_on(async {
-        // The main thread only waits: programs are started from worker threads, which live as long as this.
+        // The main thread only waits: what it ran itself, no worker could take over.
         let daemon = runtime.spawn(daemon(Arc::new(flags), config, inherited, Arc::clone(&log)));
         daemon.await.unwrap_or_else(|error| {
             Err(DaemonError::Start { what: "daemon", source: std::io::Error::other(error) })

@@ -56,7 +56,7 @@ fn hold(arguments: &mut impl Iterator<Item = OsString>) -> Result<OsString, Stri
     let (Some(sandbox), Some(program)) = (sandbox, arguments.next()) else {
         return Err("this is for the daemon's own use".to_owned());
     };
-    // The kernel kills us when the thread that started us ends: the executor spawns only from one that lives
+    // The kernel kills us when the thread that started us ends: the executor starts us from one that lives
     // as long as the daemon.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| error.to_string())?;
     // A daemon that died before the line above took effect would have left us behind.

@@ -22,6 +22,7 @@ mod process;
 pub(crate) mod sandbox;
 mod spawner;
 mod spill;
+mod starters;
 mod warm;
 
 use std::ffi::OsString;
@@ -201,7 +202,8 @@ impl Executor {
         })?;
         tokio::pin!(ticket);
         let mut ahead = 0;
-        let mut look = tokio::time::interval(LOOK);
+        // Whoever waits but a moment, such as for the process before it to be gone, hears nothing of it.
+        let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
         let turn = loop {
             tokio::select! {
                 biased;

@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, waitpid};
@@ -75,7 +76,7 @@ impl Drop for Leader<'_> {
 }
 
 /// Starts the program of a call as the leader of a group of its own.
-fn spawn<'a>(spawner: &'a Spawner, invocation: &Invocation) -> io::Result<Leader<'a>> {
+async fn spawn<'a>(spawner: &'a Arc<Spawner>, invocation: &Invocation) -> io::Result<Leader<'a>> {
     let mark = (OsString::from(MARK), OsString::from(&invocation.call));
     let program = Program {
         program: &invocation.program,
@@ -88,13 +89,13 @@ fn spawn<'a>(spawner: &'a Spawner, invocation: &Invocation) -> io::Result<Leader
         sandbox: invocation.sandbox.as_deref(),
         waits: false,
     };
-    let mut child = spawner.start_leader(program)?;
+    let (process, mut child) = spawner.start(program).await?;
     let pipes = Pipes {
         stdin: child.stdin.take().map(OwnedFd::from),
         stdout: child.stdout.take().map(OwnedFd::from),
         stderr: child.stderr.take().map(OwnedFd::from),
     };
-    Ok(Leader { pid: Pid::from_child(&child), pipes: Some(pipes), spawner, tells: false, reaped: false })
+    Ok(Leader { pid: process.promote(), pipes: Some(pipes), spawner, tells: false, reaped: false })
 }
 
 /// A call's process, and how it came to be.
@@ -114,7 +115,7 @@ async fn start<'a>(workers: &'a Workers, invocation: &Invocation) -> io::Result<
             Leader { pid: taken.pid, pipes: Some(pipes), spawner, tells: how != Start::Cold, reaped: false };
         return Ok(Started { leader, taken: Some(taken), how });
     }
-    Ok(Started { leader: spawn(spawner, invocation)?, taken: None, how: Start::Cold })
+    Ok(Started { leader: spawn(spawner, invocation).await?, taken: None, how: Start::Cold })
 }
 
 /// What a run is given beside its program.
@@ -164,7 +165,7 @@ async fn run_to_its_word<'a>(
             call = invocation.call,
             "the process that was to take a call died before it did; another is started"
         );
-        leader = spawn(spawner, invocation)?;
+        leader = spawn(spawner, invocation).await?;
         let outcome = see_through(&mut leader, invocation, run, &before).await?;
         return Ok((leader, outcome));
     }

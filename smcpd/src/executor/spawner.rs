@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::groups::Groups;
 use super::sandbox::Sandbox;
+use super::starters::Starters;
 use super::{launch, orphans};
 
 /// Starts programs, and knows which children are not to be reaped by whoever finds them dead.
@@ -25,6 +26,7 @@ pub(super) struct Spawner {
     ended: Notify,
     /// Where the unit lets plugins have groups.
     groups: Option<Groups>,
+    starters: Starters,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +58,14 @@ impl Spawner {
             tracing::warn!(%error, "cannot use the control group that the unit delegates");
             None
         });
-        Ok(Self { known: Mutex::default(), starting: RwLock::default(), ended: Notify::new(), groups })
+        let starters = Starters::new()?;
+        Ok(Self {
+            known: Mutex::default(),
+            starting: RwLock::default(),
+            ended: Notify::new(),
+            groups,
+            starters,
+        })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -95,16 +104,14 @@ impl Spawner {
         self.known().leaders.len()
     }
 
-    /// Starts a program as the leader of a group of its own, and notes it in `note`.
+    /// Starts a program that is no call yet, as the leader of a group of its own; returns its ends of the pipes too.
     ///
-    /// This runs on a worker thread of the runtime, which lives as long as the daemon: the launcher ties the
-    /// child's life to it. A child without a sandbox has no launcher: if the daemon is killed outright, only the unit's
-    /// cgroup ends it.
-    fn start<'a>(
-        &self,
+    /// The launcher ties the child's life to the thread that started it. A child without a sandbox has no launcher: if the
+    /// daemon is killed outright, only the unit's cgroup ends it.
+    pub(super) async fn start<'a>(
+        self: &Arc<Self>,
         program: Program<'_, impl Iterator<Item = &'a (OsString, OsString)>>,
-        note: fn(&mut Known) -> &mut HashSet<Pid>,
-    ) -> io::Result<Child> {
+    ) -> io::Result<(Kept, Child)> {
         let mut command = match program.sandbox {
             // Nothing is to be done in the child: no process is worth it.
             None => Command::new(program.program),
@@ -133,18 +140,16 @@ impl Spawner {
             .stdout(program.stdout)
             .stderr(program.stderr)
             .process_group(0);
-        let _noting = self.starting.read().unwrap_or_else(PoisonError::into_inner);
-        let child = command.spawn()?;
-        note(&mut self.known()).insert(Pid::from_child(&child));
-        Ok(child)
-    }
-
-    /// Starts a program that is a call.
-    pub(super) fn start_leader<'a>(
-        &self,
-        program: Program<'_, impl Iterator<Item = &'a (OsString, OsString)>>,
-    ) -> io::Result<Child> {
-        self.start(program, |known| &mut known.leaders)
+        let spawner = Arc::clone(self);
+        self.starters
+            .have_done(move || {
+                let _noting = spawner.starting.read().unwrap_or_else(PoisonError::into_inner);
+                let child = command.spawn()?;
+                let pid = Pid::from_child(&child);
+                spawner.known().kept.insert(pid);
+                Ok((Kept { pid, spawner: Arc::clone(&spawner) }, child))
+            })
+            .await
     }
 
     /// The leader was reaped.
@@ -160,15 +165,6 @@ impl Spawner {
     /// Waits until one has since the last time.
     pub(super) async fn one_ended(&self) {
         self.ended.notified().await;
-    }
-
-    /// Starts a program that is no call.
-    pub(super) fn keep_started<'a>(
-        self: &Arc<Self>,
-        program: Program<'_, impl Iterator<Item = &'a (OsString, OsString)>>,
-    ) -> io::Result<Kept> {
-        let child = self.start(program, |known| &mut known.kept)?;
-        Ok(Kept { pid: Pid::from_child(&child), spawner: Arc::clone(self) })
     }
 
     /// Keeps a process that came to us as a child and leads its own group; nothing where it is none.

@@ -144,7 +144,7 @@ impl Launchers {
             sandbox: Some(&post.sandbox),
             waits: true,
         };
-        let process = self.spawner.keep_started(program)?;
+        let (process, _) = self.spawner.start(program).await?;
         let child = Child::started(Channel::new(UnixStream::from_std(ours)?), process).await?;
         let stamps = Stamps::take(post.sandbox.files.bound_to(), began);
         Ok(stamps.ok().map(|stamps| Launcher { child, stamps }))

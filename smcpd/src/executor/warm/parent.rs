@@ -89,7 +89,7 @@ impl Parent {
             sandbox: warm.sandbox.as_deref(),
             waits: false,
         };
-        let process = spawner.keep_started(program).map_err(failed)?;
+        let (process, _) = spawner.start(program).await.map_err(failed)?;
         let mut parent = Self {
             socket: UnixStream::from_std(ours).map_err(failed)?,
             process,
