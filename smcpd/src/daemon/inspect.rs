@@ -71,19 +71,15 @@ fn run(flags: &Flags) -> Result<(), DaemonError> {
         .enable_all()
         .build()
         .map_err(start("runtime"))?;
-    let (path, name) = (flags.path.clone(), flags.name.clone());
-    let inspection = async move {
+    let found = runtime.block_on(async {
         let executor = Executor::start(reload::limits(&config), Net::default(), pulse("executor").1)
             .map_err(start("executor"))?;
         let cancel = CancellationToken::new();
-        let found = catalog::inspect(Arc::new(config), &executor, &path, name.as_deref(), &cancel).await;
+        let found =
+            catalog::inspect(Arc::new(config), &executor, &flags.path, flags.name.as_deref(), &cancel).await;
         executor.stop(std::time::Instant::now(), async {}).await;
         found.map_err(start("inspection"))
-    };
-    // A worker runs it, as it runs the daemon.
-    let found = runtime
-        .block_on(async { runtime.spawn(inspection).await })
-        .unwrap_or_else(|error| Err(start("inspection")(std::io::Error::other(error))))?;
+    })?;
     print(&found);
     Ok(())
 }

@@ -143,11 +143,12 @@ impl Spawner {
         let spawner = Arc::clone(self);
         self.starters
             .have_done(move || {
-                let _noting = spawner.starting.read().unwrap_or_else(PoisonError::into_inner);
+                let noting = spawner.starting.read().unwrap_or_else(PoisonError::into_inner);
                 let child = command.spawn()?;
                 let pid = Pid::from_child(&child);
                 spawner.known().kept.insert(pid);
-                Ok((Kept { pid, spawner: Arc::clone(&spawner) }, child))
+                drop(noting);
+                Ok((Kept { pid, spawner }, child))
             })
             .await
     }
