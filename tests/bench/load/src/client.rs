@@ -1,69 +1,29 @@
-//! One kept-alive HTTP connection, and the events of a body.
+//! Streams of events.
 
 use bytes::{Buf, Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Empty;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, Uri};
+use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::Failure;
 
-/// A connection that is opened when it is needed.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    authority: String,
-    sender: Option<SendRequest<Full<Bytes>>>,
-}
-
-impl Connection {
-    pub(crate) fn to(url: &Uri) -> Result<Self, Failure> {
-        let authority = url.authority().ok_or("a URL needs a host and a port")?.as_str().to_owned();
-        Ok(Self { authority, sender: None })
-    }
-
-    async fn sender(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, Failure> {
-        let usable = match &mut self.sender {
-            Some(sender) => sender.ready().await.is_ok(),
-            None => false,
-        };
-        if !usable {
-            let stream = TcpStream::connect(&self.authority).await?;
-            stream.set_nodelay(true)?;
-            let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-            tokio::spawn(connection);
-            self.sender = Some(sender);
-        }
-        self.sender.as_mut().ok_or_else(|| "no connection".into())
-    }
-
-    pub(crate) async fn send(
-        &mut self,
-        method: Method,
-        path: &str,
-        headers: &HeaderMap,
-        body: Bytes,
-    ) -> Result<Response<Incoming>, Failure> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = path.parse()?;
-        *request.headers_mut() = headers.clone();
-        request.headers_mut().insert(HOST, HeaderValue::from_str(&self.authority)?);
-        Ok(self.sender().await?.send_request(request).await?)
-    }
-
-    /// Sends a message and returns the status, the headers and the whole body of the answer.
-    pub(crate) async fn post(
-        &mut self,
-        path: &str,
-        headers: &HeaderMap,
-        body: Bytes,
-    ) -> Result<(Response<()>, Bytes), Failure> {
-        let (head, body) = self.send(Method::POST, path, headers, body).await?.into_parts();
-        Ok((Response::from_parts(head, ()), body.collect().await?.to_bytes()))
-    }
+/// Opens a stream of events, on a connection of its own, for it never ends.
+pub(crate) async fn stream(url: &Uri, path: &str, headers: &HeaderMap) -> Result<Incoming, Failure> {
+    let authority = url.authority().ok_or("a URL needs a host and a port")?.as_str();
+    let stream = TcpStream::connect(authority).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let mut request = Request::new(Empty::<Bytes>::new());
+    *request.uri_mut() = path.parse()?;
+    *request.headers_mut() = headers.clone();
+    request.headers_mut().insert(HOST, HeaderValue::from_str(authority)?);
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    Ok(sender.send_request(request).await?.into_body())
 }
 
 /// What every message of MCP is sent with.

@@ -238,9 +238,8 @@ async fn on_line(line: &mut Line, work: &Work, first: u64, count: usize) -> Resu
         if !work.pause().is_zero() {
             tokio::time::sleep(work.pause()).await;
         }
-        let began = Instant::now();
         match line.ask(id, body).await {
-            Ok((answer, came)) => tally.add(came - began, work.verdict(id, &answer)),
+            Ok((answer, took)) => tally.add(took, work.verdict(id, &answer)),
             Err(error) => tally.add(Duration::ZERO, Verdict::Failed(error.to_string())),
         }
     }

@@ -2,16 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http_body_util::BodyExt;
+use hyper::Uri;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
-use hyper::{Method, Uri};
+use hyper::header::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::client::{Connection, Events, headers};
+use crate::answer::Answer;
+use crate::client::{Events, headers, stream};
+use crate::connection::{Connection, Times};
 
 /// Nothing that is measured takes so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,8 +43,8 @@ pub(crate) struct Line {
     pub(crate) misdelivered: usize,
 }
 
-/// An answer and when it had come.
-pub(crate) type Answer = (Vec<u8>, Instant);
+/// A message that has come, and when.
+type Event = (Vec<u8>, Instant);
 
 impl Line {
     /// Opens a session where the transport has one. A stream of SSE is open when its first event has come.
@@ -57,25 +58,18 @@ impl Line {
             Transport::Direct => {}
             Transport::Stateless => line.headers = headers(&[("mcp-protocol-version", STATELESS)])?,
             Transport::Session => {
-                let (head, body) = line.connection.post(&line.path, &line.headers, hello(0).into()).await?;
-                if !head.status().is_success() {
-                    return Err(
-                        format!("initialize: {}: {}", head.status(), String::from_utf8_lossy(&body)).into()
-                    );
+                let (answer, _) = line.connection.post(&line.path, &line.headers, &hello(0)).await?;
+                if !answer.is_success() {
+                    return Err(format!("initialize: {}", refusal(&answer)).into());
                 }
                 line.headers.insert("mcp-protocol-version", HeaderValue::from_static(REVISION));
-                if let Some(id) = head.headers().get("mcp-session-id") {
-                    line.headers.insert("mcp-session-id", id.clone());
+                if let Some(id) = answer.session {
+                    line.headers.insert("mcp-session-id", HeaderValue::from_str(&id)?);
                 }
-                line.connection.post(&line.path, &line.headers, INITIALIZED.into()).await?;
+                line.connection.post(&line.path, &line.headers, INITIALIZED).await?;
             }
             Transport::Sse => {
-                let mut headers = line.headers.clone();
-                headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-                // A connection of its own, for it never ends.
-                let mut stream = Connection::to(&url)?;
-                let answer = stream.send(Method::GET, &line.path, &headers, Bytes::new()).await?;
-                line.stream = Some((answer.into_body(), Events::default()));
+                line.stream = Some((stream(&url, &line.path, &line.headers).await?, Events::default()));
                 let endpoint = String::from_utf8(line.event().await?.0)?;
                 let endpoint: Uri = endpoint.parse()?;
                 line.path = endpoint.path_and_query().ok_or("no endpoint")?.as_str().to_owned();
@@ -87,12 +81,8 @@ impl Line {
     /// Says `initialize` on a stream of SSE.
     pub(crate) async fn greet(&mut self, id: u64) -> Result<(), Failure> {
         self.ask(id, hello(id)).await?;
-        let (head, _) = self.connection.post(&self.path, &self.headers, INITIALIZED.into()).await?;
-        if head.status().is_success() {
-            Ok(())
-        } else {
-            Err(format!("initialized: {}", head.status()).into())
-        }
+        let (answer, _) = self.connection.post(&self.path, &self.headers, INITIALIZED).await?;
+        if answer.is_success() { Ok(()) } else { Err(format!("initialized: {}", refusal(&answer)).into()) }
     }
 
     /// The body of a request over this line.
@@ -120,63 +110,61 @@ impl Line {
         Ok(())
     }
 
-    /// Sends one request and returns its answer.
-    pub(crate) async fn ask(&mut self, id: u64, body: String) -> Result<Answer, Failure> {
-        tokio::time::timeout(PATIENCE, self.exchange(id, body)).await?
+    /// Sends one request and returns its answer, and how long that took.
+    pub(crate) async fn ask(&mut self, id: u64, body: String) -> Result<(Vec<u8>, Duration), Failure> {
+        let (answer, Times { began, came }) =
+            tokio::time::timeout(PATIENCE, self.exchange(id, body)).await??;
+        Ok((answer, came - began))
     }
 
-    async fn exchange(&mut self, id: u64, body: String) -> Result<Answer, Failure> {
-        if self.transport != Transport::Sse {
-            let (head, answer) = self.connection.post(&self.path, &self.headers, body.into()).await?;
-            let came = Instant::now();
-            if head
-                .headers()
-                .get("content-type")
-                .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event"))
-            {
+    async fn exchange(&mut self, id: u64, body: String) -> Result<(Vec<u8>, Times), Failure> {
+        let Self { connection, path, headers, stream, misdelivered, .. } = self;
+        let posted = async {
+            let (answer, times) = connection.post(path, headers, &body).await?;
+            if answer.is_success() { Ok((answer, times)) } else { Err(Failure::from(refusal(&answer))) }
+        };
+        let Some(stream) = stream else {
+            let (answer, times) = posted.await?;
+            if answer.is_event_stream {
                 let mut events = Events::default();
-                events.add(&answer);
+                events.add(&answer.body);
                 while let Some(event) = events.next() {
                     if id_of(&event) == Some(id) {
-                        return Ok((event, came));
+                        return Ok((event, times));
                     }
                 }
                 return Err("the stream had no answer".into());
             }
-            if id_of(&answer).is_some_and(|found| found != id) {
-                self.misdelivered += 1;
+            if id_of(&answer.body).is_some_and(|found| found != id) {
+                *misdelivered += 1;
             }
-            return match head.status().is_success() {
-                true => Ok((answer.into(), came)),
-                false => Err(format!("{}: {}", head.status(), String::from_utf8_lossy(&answer)).into()),
-            };
-        }
-        let Self { connection, path, headers, stream, misdelivered, .. } = self;
-        let stream = stream.as_mut().ok_or("the stream is not open")?;
+            return Ok((answer.body, times));
+        };
         let answered = async {
             loop {
                 let (event, came) = event(stream).await?;
                 match id_of(&event) {
-                    Some(found) if found == id => return Ok::<Answer, Failure>((event, came)),
+                    Some(found) if found == id => return Ok::<Event, Failure>((event, came)),
                     Some(_) => *misdelivered += 1,
                     None => {}
                 }
             }
         };
-        let posted = async {
-            let (head, _) = connection.post(path, headers, body.into()).await?;
-            if head.status().is_success() { Ok(()) } else { Err(Failure::from(head.status().to_string())) }
-        };
-        let (answered, ()) = futures_util::future::try_join(answered, posted).await?;
-        Ok(answered)
+        let ((answer, came), (_, times)) = futures_util::future::try_join(answered, posted).await?;
+        Ok((answer, Times { came, ..times }))
     }
 
-    async fn event(&mut self) -> Result<Answer, Failure> {
+    async fn event(&mut self) -> Result<Event, Failure> {
         event(self.stream.as_mut().ok_or("the stream is not open")?).await
     }
 }
 
-async fn event(stream: &mut (Incoming, Events)) -> Result<Answer, Failure> {
+/// What a server says that does not take a message.
+fn refusal(answer: &Answer) -> String {
+    format!("{}: {}", answer.status, String::from_utf8_lossy(&answer.body))
+}
+
+async fn event(stream: &mut (Incoming, Events)) -> Result<Event, Failure> {
     let (body, events) = stream;
     loop {
         if let Some(event) = events.next() {

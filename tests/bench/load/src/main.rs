@@ -8,8 +8,10 @@
     reason = "it has one thread, one order at a time, and is ended by who started it"
 )]
 
+mod answer;
 mod bare;
 mod client;
+mod connection;
 mod drive;
 mod hold;
 mod line;
