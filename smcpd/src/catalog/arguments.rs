@@ -47,7 +47,7 @@ pub(crate) fn check<'a>(
 ) -> Result<Values<'a>, ArgumentError> {
     let by_spelling = by_spelling(given);
     unknown(command, &by_spelling)?;
-    let mut values = Vec::new();
+    let mut values = Vec::with_capacity(given.len().min(command.parameters.len()));
     for parameter in &command.parameters {
         let exact = given.get(&parameter.name).filter(|value| !value.is_null());
         let alike = || by_spelling.get(&same_spelling(&parameter.name)).map(|(_, value)| *value);

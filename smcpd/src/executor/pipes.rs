@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +29,9 @@ const DRAIN: Duration = Duration::from_millis(200);
 pub(super) const ALONE: Duration = Duration::from_millis(50);
 /// What a pipe that is left alone takes before its writer has to wait.
 const ROOM: usize = 512 << 10;
+/// What is read at once, and how much has to have come before it is more.
+const PIECE: usize = 8 << 10;
+const MUCH: u64 = 16 << 10;
 
 pub(super) struct Pipes {
     pub(super) stdin: Option<OwnedFd>,
@@ -151,8 +155,11 @@ impl<'a> Pipe<'a> {
                 self.buffer = Vec::new();
             }
             Ok(_) => {
-                self.take();
-                if self.buffer.len() == self.buffer.capacity() {
+                let came = std::mem::take(&mut self.buffer);
+                self.take(&came);
+                let is_full = came.len() == came.capacity();
+                self.buffer = came;
+                if is_full {
                     // There is more. A flood would be read megabytes at a time, and no socket meanwhile.
                     tokio::task::yield_now().await;
                 }
@@ -168,29 +175,36 @@ impl<'a> Pipe<'a> {
             source @ (Source::Now(_) | Source::Closed) => return self.source = source,
         };
         let mut room = if ioctl_fionbio(&descriptor, true).is_ok() { ROOM } else { 0 };
+        // Most programs say little, and a piece of the heap would be asked for twice a call.
+        let (mut little, mut more) = ([MaybeUninit::uninit(); PIECE], Vec::new());
         self.source = loop {
             if room == 0 {
                 break Source::now(descriptor);
             }
-            make_room(&mut self.buffer, &self.captured);
-            match rustix::io::read(&descriptor, spare_capacity(&mut self.buffer)) {
-                Ok(length @ 1..) => {
-                    self.take();
-                    room = room.saturating_sub(length);
+            let came = match self.captured.total() > MUCH {
+                false => rustix::io::read(&descriptor, &mut little).map(|(came, _)| &*came),
+                true => {
+                    make_room(&mut more, &self.captured);
+                    rustix::io::read(&descriptor, spare_capacity(&mut more)).map(|_| &more[..])
+                }
+            };
+            match came {
+                Ok(came @ [_, ..]) => {
+                    self.take(came);
+                    room = room.saturating_sub(came.len());
                 }
                 Err(Errno::AGAIN) => break Source::now(descriptor),
-                Ok(0) | Err(_) => break Source::Closed,
+                Ok([]) | Err(_) => break Source::Closed,
             }
         };
-        self.buffer = Vec::new();
     }
 
     /// Keeps what was read.
-    fn take(&mut self) {
-        self.spill.push(&self.captured, &self.buffer);
-        self.captured.push(&self.buffer);
+    fn take(&mut self, came: &[u8]) {
+        self.spill.push(&self.captured, came);
+        self.captured.push(came);
         if let Some(lines) = &mut self.lines {
-            lines.push(&self.buffer);
+            lines.push(came);
         }
     }
 
@@ -205,7 +219,7 @@ impl<'a> Pipe<'a> {
 /// Empties a buffer for the next piece, which is larger where much came before it.
 fn make_room(buffer: &mut Vec<u8>, captured: &Captured) {
     buffer.clear();
-    buffer.reserve(if captured.total() > 16 << 10 { 64 << 10 } else { 8 << 10 });
+    buffer.reserve(if captured.total() > MUCH { 64 << 10 } else { PIECE });
 }
 
 impl<'a> Reader<'a> {

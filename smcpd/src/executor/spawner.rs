@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use rustix::process::{Pid, Signal, getpid, kill_process_group, set_child_subreaper};
 use tokio::sync::Notify;
@@ -177,15 +177,20 @@ impl Spawner {
         (ours && known.kept.insert(pid)).then(|| Kept { pid, spawner: Arc::clone(self) })
     }
 
-    /// Reaps dead children that nobody knows.
+    /// Reaps dead children that nobody knows. Where a program is being started just then, who is dead waits for the next
+    /// time, and not a thread for the start.
     pub(super) fn reap_strangers(&self) {
-        let _none_starting = self.starting.write().unwrap_or_else(PoisonError::into_inner);
-        // Who comes for a beat of the heart is to have had both locks.
+        // Who comes for a beat of the heart is to have had the lock that everybody needs.
         drop(self.known());
         // Mostly whoever died was a call's, and is reaped by now.
         if !orphans::any_is_dead() {
             return;
         }
+        let _none_starting = match self.starting.try_write() {
+            Ok(held) => held,
+            Err(TryLockError::Poisoned(held)) => held.into_inner(),
+            Err(TryLockError::WouldBlock) => return self.tell_ended(),
+        };
         for child in orphans::children() {
             let known = self.known();
             let stranger = !known.leaders.contains(&child) && !known.kept.contains(&child);
@@ -228,5 +233,41 @@ impl Drop for Kept {
             known.kept.remove(&self.pid);
             self.spawner.tell_ended();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_dead_waits_for_a_start_and_nobody_else_does() {
+        let spawner = Arc::new(Spawner::new().unwrap());
+        let reap = || {
+            let (spawner, (done, is_done)) = (Arc::clone(&spawner), mpsc::channel());
+            thread::spawn(move || {
+                spawner.reap_strangers();
+                done.send(())
+            });
+            is_done.recv_timeout(Duration::from_secs(10))
+        };
+        let dead = Pid::from_child(&Command::new("/bin/true").spawn().unwrap());
+        let status = |options| waitid(WaitId::Pid(dead), WaitIdOptions::EXITED | options);
+        assert!(status(WaitIdOptions::NOWAIT).unwrap().is_some());
+        let starting = spawner.starting.read().unwrap();
+        let reaped = reap();
+        drop(starting);
+        assert_eq!(reaped, Ok(()), "it waited for the start");
+        // It is told to come again, and finds it there.
+        tokio::time::timeout(Duration::from_secs(10), spawner.one_ended()).await.unwrap();
+        assert!(status(WaitIdOptions::NOWAIT).unwrap().is_some());
+        reap().unwrap();
+        assert_eq!(status(WaitIdOptions::NOHANG).unwrap_err(), rustix::io::Errno::CHILD);
     }
 }

@@ -4,11 +4,12 @@
 //! that has nothing to do. A worker thread of the runtime would look at no socket meanwhile. And a process that is tied to
 //! the daemon's life is tied to the thread that started it (`PR_SET_PDEATHSIG`): these live as long as the [`Starters`].
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// More threads than that would wait for each other in the kernel.
 const MOST: usize = 4;
@@ -19,23 +20,34 @@ type Job = Box<dyn FnOnce() + Send>;
 
 #[derive(Debug)]
 pub(super) struct Starters {
-    jobs: mpsc::Sender<Job>,
+    queue: Arc<Queue>,
+    room: Arc<Semaphore>,
+}
+
+/// What the threads share. One is woken for a job: each wake-up costs who does it more than the job's way through here.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    has_more: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<(Job, OwnedSemaphorePermit)>,
+    is_over: bool,
 }
 
 impl Starters {
     /// As many threads as there are processors, up to [`MOST`].
     pub(super) fn new() -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel::<Job>(ROOM);
-        let queue = Arc::new(Mutex::new(queue));
+        let starters = Self { queue: Arc::default(), room: Arc::new(Semaphore::new(ROOM)) };
         for _ in 0..thread::available_parallelism()?.get().min(MOST) {
-            let queue = Arc::clone(&queue);
-            // Whoever waits for a job keeps the others from it; nobody has it while a job is done.
-            let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+            let queue = Arc::clone(&starters.queue);
             thread::Builder::new()
                 .name("starter".to_owned())
-                .spawn(move || std::iter::from_fn(next).for_each(|job| job()))?;
+                .spawn(move || std::iter::from_fn(|| queue.next()).for_each(|job| job()))?;
         }
-        Ok(Self { jobs })
+        Ok(starters)
     }
 
     /// Has it done by one of the threads. What comes of it is dropped, maybe there, where nobody waits for it any more.
@@ -45,11 +57,40 @@ impl Starters {
     ) -> io::Result<T> {
         let gone = || io::Error::other("no thread is there to start it");
         let (sender, receiver) = oneshot::channel();
-        let job = move || {
+        let job = Box::new(move || {
             let _unless_abandoned = sender.send(job());
-        };
-        self.jobs.send(Box::new(job)).await.map_err(|_| gone())?;
+        });
+        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_| gone())?;
+        self.queue.lock().jobs.push_back((job, room));
+        self.queue.has_more.notify_one();
         receiver.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Starters {
+    fn drop(&mut self) {
+        self.queue.lock().is_over = true;
+        self.queue.has_more.notify_all();
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a job; there is none any more once it is over.
+    fn next(&self) -> Option<Job> {
+        let idle = |waiting: &mut Waiting| waiting.jobs.is_empty() && !waiting.is_over;
+        let waiting = self.has_more.wait_while(self.lock(), idle);
+        let (job, _room) = waiting.unwrap_or_else(PoisonError::into_inner).jobs.pop_front()?;
+        Some(job)
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Queue").field("waiting", &self.lock().jobs.len()).finish_non_exhaustive()
     }
 }
 
@@ -71,6 +112,22 @@ mod tests {
         assert!(held.unwrap());
         let failed = starters.have_done(|| Err::<(), _>(io::ErrorKind::NotFound.into())).await;
         assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn more_than_there_is_room_for_is_done_too_and_the_threads_end_with_it() {
+        let starters = Starters::new().unwrap();
+        let queue = Arc::downgrade(&starters.queue);
+        let jobs = (0..5 * ROOM).map(|number| starters.have_done(move || Ok(number)));
+        let done = futures_util::future::try_join_all(jobs).await.unwrap();
+        assert!(done.into_iter().eq(0..5 * ROOM));
+        assert_eq!(starters.room.available_permits(), ROOM);
+        drop(starters);
+        let began = std::time::Instant::now();
+        while queue.strong_count() > 0 {
+            assert!(began.elapsed() < Duration::from_secs(10), "a thread is still there");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     #[tokio::test]
