@@ -1,10 +1,13 @@
 //! Where log lines go: the journal when it is our parent, else stderr; a rotated file where one is set; and the
 //! latest stay in memory, for whoever asks over the control socket.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value;
+use time::OffsetDateTime;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -12,13 +15,16 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::config::{Log, LogFormat};
 use crate::journal::{self, Journal};
-use crate::recent::{self, Recent};
-use crate::redact::Net;
+use crate::recent::Recent;
+use crate::redact::{Net, Redactor};
 
 /// Records that stay in memory.
 const KEEP: usize = 500;
 /// A longer value is cut in memory; the journal and the log file have it whole.
 const VALUE: usize = 2_000;
+
+/// As many as a call's record has: asked for at once, it is one piece of the heap, and a small one.
+const FIELDS: usize = 12;
 
 /// Where records go; the level stands before all of them.
 type Layers = Vec<Box<dyn Layer<Registry> + Send + Sync>>;
@@ -46,12 +52,12 @@ impl<W: Write> Write for Behind<W> {
 }
 
 /// One record of the log.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 pub(crate) struct Record {
-    pub(crate) time: String,
+    pub(crate) time: OffsetDateTime,
     pub(crate) level: &'static str,
     pub(crate) message: String,
-    pub(crate) fields: serde_json::Map<String, serde_json::Value>,
+    pub(crate) fields: Vec<(&'static str, Value)>,
 }
 
 impl std::fmt::Debug for Guard {
@@ -92,27 +98,41 @@ impl Layer<Registry> for Memory {
             tracing::Level::DEBUG => "debug",
             tracing::Level::TRACE => "trace",
         };
-        let mut record = Record { time: recent::now(), level, ..Record::default() };
+        let (time, fields) = (OffsetDateTime::now_utc(), Vec::with_capacity(FIELDS));
+        let mut record = Record { time, level, message: String::new(), fields };
         event.record(&mut record);
-        // What would be cut first might be a part of a secret.
-        let shown = |text: &str| self.1.text(text).chars().take(VALUE).collect::<String>();
-        record.message = shown(&record.message);
-        for value in record.fields.values_mut() {
-            if let serde_json::Value::String(text) = value {
-                *text = shown(text);
+        let redactor = self.1.redactor();
+        show(&redactor, &mut record.message);
+        for (_, value) in &mut record.fields {
+            if let Value::String(text) = value {
+                show(&redactor, text);
             }
         }
         self.0.push(record);
     }
 }
 
+/// Makes a text what is kept of it.
+fn show(redactor: &Redactor, text: &mut String) {
+    // What would be cut first might be a part of a secret.
+    let clean = match redactor.text(text) {
+        Cow::Owned(clean) => Some(clean),
+        Cow::Borrowed(_) => None,
+    };
+    if let Some(clean) = clean {
+        *text = clean;
+    }
+    if let Some((end, _)) = text.char_indices().nth(VALUE) {
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
+}
+
 impl Record {
-    fn note(&mut self, field: &Field, value: serde_json::Value) {
+    fn note(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
-            ("message", serde_json::Value::String(text)) => self.message = text,
-            (name, value) => {
-                self.fields.insert(name.to_owned(), value);
-            }
+            ("message", Value::String(text)) => self.message = text,
+            (name, value) => self.fields.push((name, value)),
         }
     }
 }
@@ -235,7 +255,28 @@ fn is_stream(named: &str, device: u64, inode: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_stream;
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_text_is_cut_by_letters_and_after_its_secrets_are_out() {
+        let redactor = Redactor::new(["a-secret-value"]);
+        for (text, kept) in [
+            ("short".to_owned(), "short".to_owned()),
+            ("é".repeat(VALUE), "é".repeat(VALUE)),
+            ("é".repeat(VALUE + 1), "é".repeat(VALUE)),
+            ("say a-secret-value".to_owned(), format!("say {}", redactor.text("a-secret-value"))),
+        ] {
+            let mut shown = text;
+            show(&redactor, &mut shown);
+            assert_eq!(shown, kept);
+        }
+        let mut long = "x".repeat(1 << 20);
+        show(&redactor, &mut long);
+        assert!(long.capacity() < 2 * VALUE, "{} bytes are kept of it", long.capacity());
+        let mut split = format!("{}a-secret-value", "x".repeat(VALUE - 5));
+        show(&redactor, &mut split);
+        assert!(!split.contains("a-s"), "{}", &split[VALUE - 9..]);
+    }
 
     #[test]
     fn only_the_very_stream_that_was_named_is_the_journal() {

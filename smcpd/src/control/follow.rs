@@ -71,7 +71,7 @@ impl Control {
         filter: &Filter,
         output: &mut Output,
     ) -> Result<Reply, WireError> {
-        let reply = |record| {
+        let reply = |record: &_| {
             let record = shown::log(record);
             filter.has_log(&record).then_some(Reply::Log(record))
         };
@@ -85,7 +85,7 @@ impl Control {
         filter: &Filter,
         output: &mut Output,
     ) -> Result<Reply, WireError> {
-        let reply = |record| {
+        let reply = |record: &_| {
             let record = shown::audited(record);
             filter.has_change(&record).then_some(Reply::Audit(record))
         };
@@ -120,15 +120,15 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 /// Sends the latest records that `reply` makes something of, and then each new one until the client has gone away.
-async fn records<T: Clone>(
+async fn records<T>(
     recent: &Recent<T>,
     lines: usize,
     follow: bool,
     output: &mut Output,
-    reply: impl Fn(T) -> Option<Reply>,
+    reply: impl Fn(&T) -> Option<Reply>,
 ) -> Result<Reply, WireError> {
     let (latest, mut new) = recent.follow(usize::MAX);
-    let latest: Vec<Reply> = latest.into_iter().filter_map(&reply).collect();
+    let latest: Vec<Reply> = latest.iter().filter_map(|record| reply(record)).collect();
     for record in &latest[latest.len().saturating_sub(lines)..] {
         send(output, record).await?;
     }
@@ -137,7 +137,7 @@ async fn records<T: Clone>(
     }
     loop {
         let next = match new.recv().await {
-            Ok(record) => match reply(record) {
+            Ok(record) => match reply(&record) {
                 Some(reply) => reply,
                 None => continue,
             },

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value;
 use smcp_control::{
     CallEvent, CallInfo, Change, Changes, ConfigValue, Described, GroupInfo, LaneInfo, PluginDetail,
     PluginInfo, Problem, Sandbox, SessionInfo, Tls, ToolActivity, ToolInfo, ValueChange, Variable, Warm,
@@ -20,7 +21,7 @@ use crate::letta::Letta;
 use crate::metrics::ToolFigures;
 use crate::protocol::{Call, Event, Session};
 use crate::tls::Loaded;
-use crate::{audit, logging};
+use crate::{audit, logging, recent};
 
 /// Seconds since 1970 as RFC 3339 has them.
 pub(super) fn time(seconds: u64) -> String {
@@ -266,22 +267,23 @@ pub(super) fn figures(figures: &ToolFigures) -> ToolActivity {
     }
 }
 
-pub(super) fn log(record: logging::Record) -> smcp_control::LogRecord {
+pub(super) fn log(record: &logging::Record) -> smcp_control::LogRecord {
+    let field = |(name, value): &(&str, Value)| ((*name).to_owned(), value.clone());
     smcp_control::LogRecord {
-        time: record.time,
+        time: recent::written(record.time),
         level: record.level.to_owned(),
-        message: record.message,
-        fields: record.fields,
+        message: record.message.clone(),
+        fields: record.fields.iter().map(field).collect(),
     }
 }
 
-pub(super) fn audited(record: audit::Record) -> smcp_control::AuditRecord {
+pub(super) fn audited(record: &audit::Record) -> smcp_control::AuditRecord {
     smcp_control::AuditRecord {
-        time: record.time,
+        time: record.time.clone(),
         uid: record.uid,
         pid: record.pid,
-        action: record.action,
-        object: record.object,
-        outcome: record.outcome,
+        action: record.action.clone(),
+        object: record.object.clone(),
+        outcome: record.outcome.clone(),
     }
 }
