@@ -103,14 +103,14 @@ class Bench(contextlib.ExitStack):
         started.pid = started.process.pid
         return started
 
-    def bare(self, listed):
-        """Starts the bare server with `listed` as its list; returns its URL and its pid."""
+    def bare(self, listed, program=None):
+        """Starts the bare server with `listed` as its list, and `program` as what a call runs; returns its URL and its pid."""
         self.names += 1
         path = os.path.join(self.temp, f"list{self.names}.json")
         with open(path, "w") as file:
             json.dump(listed, file, separators=(",", ":"), ensure_ascii=False)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        process = self.enter_context(subprocess.Popen([self.program, "bare", path], **pipes))
+        process = self.enter_context(subprocess.Popen([self.program, "bare", path, *([json.dumps(program)] if program else [])], **pipes))
         self.callback(process.stdin.close)
         return "http://" + json.loads(process.stdout.readline())["address"], process.pid
 

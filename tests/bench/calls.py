@@ -23,44 +23,51 @@ class Calls:
         for name, daemon in ("warm", self.warm), ("cold", self.cold), ("loose", self.loose):
             bench.open(name, daemon)
             bench.open(f"{name}8", daemon, connections=8)
+        url, _ = bench.bare({"tools": []}, bench.direct_run(DEMO, ECHO_WORDS[0]))
+        bench.open("bare", url)
         bench.driver.run("warm", "tools/call", ECHO, 5)
         settle(1)
 
     def call(self, name, count=1, pause_ms=0, params=ECHO):
         return self.bench.driver.run(name, "tools/call", params, count, pause_ms)
 
-    def against_direct(self, name, pause_ms, block):
-        """The median of a direct run and of a call, in ms, each of so many in blocks that take turns."""
+    def against_direct(self, pause_ms, block, *names):
+        """How long direct runs took and calls by each of these names, in ms, in blocks that take turns."""
         def directly():
             return self.bench.driver.execute(self.direct, block)
 
-        def called():
+        def called(name):
             # Whatever the direct runs displaced comes back first.
             settle(0.1)
             return self.call(name, block, pause_ms)["ms"]
 
-        direct, calls = by_turns(self.bench.samples, directly, called)
-        return median(sum(direct, [])), median(sum(calls, [])), sum(calls, [])
+        sides = by_turns(self.bench.samples, directly, *[lambda name=name: called(name) for name in names])
+        return [sum(side, []) for side in sides]
+
+    def over_direct(self, pause_ms, block):
+        direct, calls = self.against_direct(pause_ms, block, "warm")
+        direct, call = median(direct), median(calls)
+        return {"value": call / direct, "direct_ms": direct, "call_ms": call, "all_ms": calls}
 
     def paced(self):
-        direct, call, all_calls = self.against_direct("warm", 50, 4)
-        return {"value": call / direct, "direct_ms": direct, "call_ms": call, "all_ms": all_calls}
+        return self.over_direct(50, 4)
 
     def back_to_back(self):
-        direct, call, all_calls = self.against_direct("warm", 0, self.bench.count(8, 4))
-        return {"value": call / direct, "direct_ms": direct, "call_ms": call, "all_ms": all_calls}
+        return self.over_direct(0, self.bench.count(8, 4))
 
     def cold_call(self):
-        return self.beyond_direct("loose", lambda direct: max(1.0, 0.03 * direct))
+        """The bare server runs the same program for a call, and checks nothing."""
+        direct, bare, calls = self.against_direct(0, self.bench.count(8, 4), "bare", "loose")
+        direct, bare, call = median(direct), median(bare), median(calls)
+        must = max(1.0, 0.03 * direct)
+        return {
+            "value": call - direct, "must": must, "direct_ms": direct, "call_ms": call, "bare_ms": bare, "all_ms": calls,
+        }
 
     def held_call(self):
-        return self.beyond_direct("cold", lambda direct: 4.0)
-
-    def beyond_direct(self, name, allowed):
-        direct, call, all_calls = self.against_direct(name, 0, self.bench.count(8, 4))
-        return {
-            "value": call - direct, "must": allowed(direct), "direct_ms": direct, "call_ms": call, "all_ms": all_calls,
-        }
+        direct, calls = self.against_direct(0, self.bench.count(8, 4), "cold")
+        direct, call = median(direct), median(calls)
+        return {"value": call - direct, "direct_ms": direct, "call_ms": call, "all_ms": calls}
 
     def heavy_imports(self):
         params = {"name": "heavy__echo", "arguments": {"message": "@@"}}
@@ -102,7 +109,7 @@ class Calls:
         return {"value": median(warm), "cold_ms": median(cold)}
 
     def close(self):
-        self.bench.close("warm", "warm8", "cold", "cold8", "loose", "loose8")
+        self.bench.close("warm", "warm8", "cold", "cold8", "loose", "loose8", "bare")
         self.warm.stop()
         self.cold.stop()
         self.loose.stop()

@@ -1,7 +1,9 @@
-//! The bound: axum and serde_json, one `POST` one answer, and HTTP+SSE, with no check of anything.
+//! The bound: axum and serde_json, one `POST` one answer, and HTTP+SSE, with no check of anything. A call runs a program,
+//! whatever the tool is named, and has what it prints.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,19 +21,22 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
+use crate::programs::Program;
 use crate::{Failure, say};
 
 #[derive(Debug, Clone)]
 struct Bare {
     list: Arc<str>,
+    program: Option<Arc<Program>>,
     streams: Arc<Mutex<HashMap<u64, mpsc::Sender<Bytes>>>>,
     count: Arc<AtomicU64>,
 }
 
 /// Serves on a free port of loopback, which it says, until stdin ends.
-pub(crate) fn main(list: &str) -> Result<(), Failure> {
-    let bare =
-        Bare { list: std::fs::read_to_string(list)?.into(), streams: Arc::default(), count: Arc::default() };
+pub(crate) fn main(list: &str, program: Option<&str>) -> Result<(), Failure> {
+    let list = std::fs::read_to_string(list)?.into();
+    let program = program.map(serde_json::from_str).transpose()?.map(Arc::new);
+    let bare = Bare { list, program, streams: Arc::default(), count: Arc::default() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -77,7 +82,39 @@ impl Bare {
     }
 }
 
+#[derive(Deserialize)]
+struct Call<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+    params: Params,
+}
+
+#[derive(Deserialize)]
+struct Params {
+    arguments: HashMap<String, String>,
+}
+
+impl Bare {
+    /// Runs the program with the arguments of a call as its options.
+    async fn called(&self, body: &[u8]) -> Option<Bytes> {
+        let call: Call<'_> = serde_json::from_slice(body).ok()?;
+        let mut command = self.program.as_ref()?.command();
+        command.args(call.params.arguments.iter().map(|(name, value)| format!("--{name}={value}")));
+        let run = move || command.stdout(Stdio::piped()).output();
+        let output = tokio::task::spawn_blocking(run).await.ok()?.ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let result =
+            json!({"content": [{"type": "text", "text": text}], "isError": !output.status.success()});
+        Some(json!({"jsonrpc": "2.0", "id": call.id, "result": result}).to_string().into())
+    }
+}
+
 async fn answer(State(bare): State<Bare>, body: Bytes) -> Response {
+    if bare.program.is_some()
+        && let Some(answer) = bare.called(&body).await
+    {
+        return ([(header::CONTENT_TYPE, "application/json")], answer).into_response();
+    }
     match bare.answered(&body) {
         Some(answer) => ([(header::CONTENT_TYPE, "application/json")], answer).into_response(),
         None => StatusCode::ACCEPTED.into_response(),

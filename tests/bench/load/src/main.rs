@@ -1,7 +1,8 @@
 //! The fast half of `tests/bench/run`: what sends requests and keeps the time, and the server that is the bound.
 //!
 //! `smcp-bench drive` takes one order a line on stdin and answers each with one line of JSON. `smcp-bench bare FILE`
-//! serves `ping`, and FILE as the result of `tools/list`, with nothing checked, until its stdin ends.
+//! serves `ping`, and FILE as the result of `tools/list`, with nothing checked, until its stdin ends. With PROGRAM, in JSON,
+//! a call runs that.
 
 #![expect(
     clippy::disallowed_methods,
@@ -28,8 +29,9 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["drive"] => drive::main(),
-        ["bare", list] => bare::main(list),
-        _ => Err("usage: smcp-bench drive | bare FILE".into()),
+        ["bare", list] => bare::main(list, None),
+        ["bare", list, program] => bare::main(list, Some(program)),
+        _ => Err("usage: smcp-bench drive | bare FILE [PROGRAM]".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
