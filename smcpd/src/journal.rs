@@ -59,11 +59,12 @@ impl<S: tracing::Subscriber> Layer<S> for Journal {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut values = Values::default();
         event.record(&mut values);
+        let redactor = self.net.redactor();
         for text in [&mut values.message, &mut values.tail]
             .into_iter()
             .chain(values.fields.iter_mut().map(|(_, value)| value))
         {
-            *text = self.net.text(text).into_owned();
+            redactor.clean(text);
         }
         let metadata = event.metadata();
         let entry = match metadata.target() == events::TARGET {

@@ -1,7 +1,6 @@
 //! Where log lines go: the journal when it is our parent, else stderr; a rotated file where one is set; and the
 //! latest stay in memory, for whoever asks over the control socket.
 
-use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -115,13 +114,7 @@ impl Layer<Registry> for Memory {
 /// Makes a text what is kept of it.
 fn show(redactor: &Redactor, text: &mut String) {
     // What would be cut first might be a part of a secret.
-    let clean = match redactor.text(text) {
-        Cow::Owned(clean) => Some(clean),
-        Cow::Borrowed(_) => None,
-    };
-    if let Some(clean) = clean {
-        *text = clean;
-    }
+    redactor.clean(text);
     if let Some((end, _)) = text.char_indices().nth(VALUE) {
         text.truncate(end);
         text.shrink_to_fit();

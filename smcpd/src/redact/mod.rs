@@ -70,6 +70,13 @@ impl Redactor {
         }
     }
 
+    /// Takes them out of the text.
+    pub(crate) fn clean(&self, text: &mut String) {
+        if let Cow::Owned(clean) = self.text(text) {
+            *text = clean;
+        }
+    }
+
     /// Returns the bytes without them, and without what was begun or ended where they were cut.
     pub(crate) fn bytes(&self, mut bytes: Vec<u8>, cut: Cut) -> Vec<u8> {
         let Some(matcher) = &self.matcher else { return bytes };
