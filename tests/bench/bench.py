@@ -110,7 +110,8 @@ class Bench(contextlib.ExitStack):
         with open(path, "w") as file:
             json.dump(listed, file, separators=(",", ":"), ensure_ascii=False)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        process = self.enter_context(subprocess.Popen([self.program, "bare", path, *([json.dumps(program)] if program else [])], **pipes))
+        command = [self.program, "bare", path] + ([json.dumps(program)] if program else [])
+        process = self.enter_context(subprocess.Popen(command, **pipes))
         self.callback(process.stdin.close)
         return "http://" + json.loads(process.stdout.readline())["address"], process.pid
 

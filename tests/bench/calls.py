@@ -31,8 +31,9 @@ class Calls:
     def call(self, name, count=1, pause_ms=0, params=ECHO):
         return self.bench.driver.run(name, "tools/call", params, count, pause_ms)
 
-    def against_direct(self, pause_ms, block, *names):
-        """How long direct runs took and calls by each of these names, in ms, in blocks that take turns."""
+    def against_direct(self, name, pause_ms, block, *beside):
+        """The medians of direct runs and of calls by this name, and by each of those beside, in ms, in blocks that take
+        turns."""
         def directly():
             return self.bench.driver.execute(self.direct, block)
 
@@ -41,13 +42,18 @@ class Calls:
             settle(0.1)
             return self.call(name, block, pause_ms)["ms"]
 
-        sides = by_turns(self.bench.samples, directly, *[lambda name=name: called(name) for name in names])
-        return [sum(side, []) for side in sides]
+        sides = [directly] + [lambda name=name: called(name) for name in (*beside, name)]
+        *others, calls = [sum(side, []) for side in by_turns(self.bench.samples, *sides)]
+        medians = zip(("direct", *beside, "call"), map(median, (*others, calls)))
+        return {**{f"{key}_ms": value for key, value in medians}, "all_ms": calls}
 
     def over_direct(self, pause_ms, block):
-        direct, calls = self.against_direct(pause_ms, block, "warm")
-        direct, call = median(direct), median(calls)
-        return {"value": call / direct, "direct_ms": direct, "call_ms": call, "all_ms": calls}
+        found = self.against_direct("warm", pause_ms, block)
+        return {**found, "value": found["call_ms"] / found["direct_ms"]}
+
+    def beyond_direct(self, name, *beside):
+        found = self.against_direct(name, 0, self.bench.count(8, 4), *beside)
+        return {**found, "value": found["call_ms"] - found["direct_ms"]}
 
     def paced(self):
         return self.over_direct(50, 4)
@@ -57,17 +63,11 @@ class Calls:
 
     def cold_call(self):
         """The bare server runs the same program for a call, and checks nothing."""
-        direct, bare, calls = self.against_direct(0, self.bench.count(8, 4), "bare", "loose")
-        direct, bare, call = median(direct), median(bare), median(calls)
-        must = max(1.0, 0.03 * direct)
-        return {
-            "value": call - direct, "must": must, "direct_ms": direct, "call_ms": call, "bare_ms": bare, "all_ms": calls,
-        }
+        found = self.beyond_direct("loose", "bare")
+        return {**found, "must": max(1.0, 0.03 * found["direct_ms"])}
 
     def held_call(self):
-        direct, calls = self.against_direct(0, self.bench.count(8, 4), "cold")
-        direct, call = median(direct), median(calls)
-        return {"value": call - direct, "direct_ms": direct, "call_ms": call, "all_ms": calls}
+        return self.beyond_direct("cold")
 
     def heavy_imports(self):
         params = {"name": "heavy__echo", "arguments": {"message": "@@"}}

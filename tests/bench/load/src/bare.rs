@@ -67,21 +67,6 @@ struct Request<'a> {
     method: &'a str,
 }
 
-impl Bare {
-    fn answered(&self, body: &[u8]) -> Option<Bytes> {
-        let request: Request<'_> = serde_json::from_slice(body).ok()?;
-        let id = request.id?.get();
-        let result = match request.method {
-            "tools/list" => &*self.list,
-            "initialize" => {
-                r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"bare","version":"0"}}"#
-            }
-            _ => "{}",
-        };
-        Some(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}").into())
-    }
-}
-
 #[derive(Deserialize)]
 struct Call<'a> {
     #[serde(borrow)]
@@ -95,10 +80,23 @@ struct Params {
 }
 
 impl Bare {
+    fn answered(&self, body: &[u8]) -> Option<Bytes> {
+        let request: Request<'_> = serde_json::from_slice(body).ok()?;
+        let id = request.id?.get();
+        let result = match request.method {
+            "tools/list" => &*self.list,
+            "initialize" => {
+                r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"bare","version":"0"}}"#
+            }
+            _ => "{}",
+        };
+        Some(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}").into())
+    }
+
     /// Runs the program with the arguments of a call as its options.
     async fn called(&self, body: &[u8]) -> Option<Bytes> {
-        let call: Call<'_> = serde_json::from_slice(body).ok()?;
         let mut command = self.program.as_ref()?.command();
+        let call: Call<'_> = serde_json::from_slice(body).ok()?;
         command.args(call.params.arguments.iter().map(|(name, value)| format!("--{name}={value}")));
         let run = move || command.stdout(Stdio::piped()).output();
         let output = tokio::task::spawn_blocking(run).await.ok()?.ok()?;
@@ -110,12 +108,8 @@ impl Bare {
 }
 
 async fn answer(State(bare): State<Bare>, body: Bytes) -> Response {
-    if bare.program.is_some()
-        && let Some(answer) = bare.called(&body).await
-    {
-        return ([(header::CONTENT_TYPE, "application/json")], answer).into_response();
-    }
-    match bare.answered(&body) {
+    let called = bare.called(&body).await;
+    match called.or_else(|| bare.answered(&body)) {
         Some(answer) => ([(header::CONTENT_TYPE, "application/json")], answer).into_response(),
         None => StatusCode::ACCEPTED.into_response(),
     }

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::answer::Answer;
-use crate::client::{Events, headers, stream};
-use crate::connection::{Connection, Times};
+use crate::connection::{Connection, Times, headers};
+use crate::events::{Events, stream};
 
 /// Nothing that is measured takes so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

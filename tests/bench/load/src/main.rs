@@ -11,9 +11,9 @@
 
 mod answer;
 mod bare;
-mod client;
 mod connection;
 mod drive;
+mod events;
 mod hold;
 mod line;
 mod programs;

@@ -4,19 +4,17 @@ use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue};
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use crate::Failure;
+use crate::connection::{authority, connect};
 
 /// Opens a stream of events, on a connection of its own, for it never ends.
 pub(crate) async fn stream(url: &Uri, path: &str, headers: &HeaderMap) -> Result<Incoming, Failure> {
-    let authority = url.authority().ok_or("a URL needs a host and a port")?.as_str();
-    let stream = TcpStream::connect(authority).await?;
-    stream.set_nodelay(true)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let authority = authority(url)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(connect(authority).await?)).await?;
     tokio::spawn(connection);
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.uri_mut() = path.parse()?;
@@ -24,17 +22,6 @@ pub(crate) async fn stream(url: &Uri, path: &str, headers: &HeaderMap) -> Result
     request.headers_mut().insert(HOST, HeaderValue::from_str(authority)?);
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     Ok(sender.send_request(request).await?.into_body())
-}
-
-/// What every message of MCP is sent with.
-pub(crate) fn headers(more: &[(&'static str, &str)]) -> Result<HeaderMap, Failure> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-    for (name, value) in more {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value)?);
-    }
-    Ok(headers)
 }
 
 /// The `data` of each event, from what has come of a stream.
