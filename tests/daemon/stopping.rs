@@ -1,6 +1,9 @@
 //! How the daemon stops.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -107,6 +110,54 @@ fn a_first_request_that_is_on_its_way_when_the_daemon_stops_is_answered() {
 }
 
 #[test]
+fn whoever_has_a_connection_as_the_port_closes_is_answered() {
+    /// Connects and asks until it is over; returns what became of those that had a connection and no answer.
+    fn ask(address: SocketAddr, over: &AtomicBool) -> Vec<String> {
+        let mut lost = Vec::new();
+        while !over.load(Ordering::Relaxed) {
+            // Whoever comes while the port closes hears nothing, and whoever comes later is refused.
+            let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) else {
+                continue;
+            };
+            let mut answer = String::new();
+            let asked =
+                stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            match asked.and_then(|()| stream.read_to_string(&mut answer)) {
+                Ok(_) if answer.starts_with("HTTP/1.1 ") => {}
+                told => lost.push(format!("{told:?} {answer}")),
+            }
+        }
+        lost
+    }
+    for _ in 0..6 {
+        let mut daemon = smcpd().start();
+        let (address, over) = (daemon.address(), AtomicBool::new(false));
+        let lost = std::thread::scope(|scope| {
+            let asking = [(); 8].map(|()| scope.spawn(|| ask(address, &over)));
+            std::thread::sleep(Duration::from_millis(100));
+            daemon.signal(Signal::TERM);
+            assert_eq!(daemon.ended().code(), Some(0));
+            over.store(true, Ordering::Relaxed);
+            asking.map(|thread| thread.join().unwrap()).concat()
+        });
+        assert!(lost.is_empty(), "{lost:?}");
+    }
+}
+
+#[test]
+fn what_is_answered_in_the_drain_says_that_its_connection_closes() {
+    let daemon = smcpd().plugins(&["worker"]).start();
+    let mut calling = begin_sleep(&daemon, 0.5);
+    assert_eq!(daemon.get("/health", &[]).header("Connection"), None);
+    daemon.signal(Signal::TERM);
+    daemon.notified("STOPPING=1");
+    for reply in [daemon.get("/health", &[]), calling.reply()] {
+        assert_eq!(reply.header("Connection"), Some("close"), "{}", reply.text());
+    }
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[test]
 fn a_hangup_does_not_end_the_daemon() {
     let daemon = smcpd().start();
     daemon.signal(Signal::HUP);
@@ -116,7 +167,7 @@ fn a_hangup_does_not_end_the_daemon() {
 #[test]
 fn a_connection_that_only_listens_does_not_hold_up_the_stop() {
     let mut daemon = smcpd().start();
-    let mut silent = std::net::TcpStream::connect(daemon.address()).unwrap();
+    let mut silent = TcpStream::connect(daemon.address()).unwrap();
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.ended().code(), Some(0));
     let mut rest = Vec::new();

@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use axum::http::{HeaderValue, header};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
+use super::closing;
 use super::connections::Place;
 use super::containers::FromContainer;
 use super::tls::Accepted;
@@ -39,6 +41,8 @@ const TOLD: Duration = Duration::from_secs(60);
 pub(crate) struct Listener {
     listener: TcpListener,
     address: SocketAddr,
+    /// Bound here, so that the port closes with it; one that was passed stays open for the next daemon.
+    is_ours: bool,
 }
 
 /// Why the daemon cannot listen.
@@ -56,7 +60,7 @@ impl Listener {
         let failed = |source| ServeError { address: asked, source };
         let listener = TcpListener::bind(asked).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, is_ours: true })
     }
 
     /// Takes a socket that was passed to us, open or not yet asked for.
@@ -64,7 +68,7 @@ impl Listener {
         let address = passed.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
         let failed = |source| ServeError { address, source };
         passed.set_nonblocking(true).map_err(failed)?;
-        Ok(Self { listener: TcpListener::from_std(passed).map_err(failed)?, address })
+        Ok(Self { listener: TcpListener::from_std(passed).map_err(failed)?, address, is_ours: false })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -87,7 +91,13 @@ impl Listener {
                 Err(error) => retry.after(&error).await,
             }
         }
-        drop(self.listener);
+        match self.is_ours {
+            true => {
+                let enter = |stream, peer| enter(stream, peer, None, &front, &connections, &shutdown);
+                closing::close(self.listener, enter).await;
+            }
+            false => drop(self.listener),
+        }
         connections.close();
         loop {
             tokio::select! {
@@ -209,10 +219,15 @@ async fn speak(
         if let Some(mark) = mark {
             request.extensions_mut().insert(mark);
         }
-        let (turn, answer) = (&turn, front.answer(request));
+        let (turn, shutdown, answer) = (&turn, &shutdown, front.answer(request));
         async move {
             turn.begin().await;
-            Ok::<_, Infallible>(answer.await)
+            let mut response = answer.await;
+            // So that no other request is on its way when the connection is closed.
+            if shutdown.is_draining() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
         }
     });
     let connection = hyper::server::conn::http1::Builder::new()

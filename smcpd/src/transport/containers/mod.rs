@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Front;
+use super::closing;
 use super::listener::{self, Retry};
 use crate::config::Current;
 use crate::metrics::Reason;
@@ -111,6 +112,15 @@ async fn accept(
 ) {
     let connections = TaskTracker::new();
     let mut retry = Retry::default();
+    let enter = |stream, peer: SocketAddr| {
+        // The bridge's address can be reached over other interfaces too, by whoever finds a way there.
+        if !bridge.subnet.contains(peer.ip()) {
+            front.doors.service.metrics().refused(Reason::Peer);
+            tracing::debug!(%peer, bridge = bridge.name, "a connection from beyond the bridge is closed");
+            return;
+        }
+        listener::enter(stream, peer, Some(FromContainer), &front, &connections, &shutdown);
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -118,18 +128,11 @@ async fn accept(
             () = shutdown.closed() => break,
         };
         match accepted {
-            // The bridge's address can be reached over other interfaces too, by whoever finds a way there.
-            Ok((_, peer)) if !bridge.subnet.contains(peer.ip()) => {
-                front.doors.service.metrics().refused(Reason::Peer);
-                tracing::debug!(%peer, bridge = bridge.name, "a connection from beyond the bridge is closed");
-            }
-            Ok((stream, peer)) => {
-                listener::enter(stream, peer, Some(FromContainer), &front, &connections, &shutdown);
-            }
+            Ok((stream, peer)) => enter(stream, peer),
             Err(error) => retry.after(&error).await,
         }
     }
-    drop(listener);
+    closing::close(listener, enter).await;
     connections.close();
     connections.wait().await;
 }
