@@ -91,6 +91,21 @@ fn new_work_is_refused_while_draining() {
         assert_eq!(daemon.post(path, &[], &ping).status, 503, "{path}");
     }
     assert_eq!(daemon.get("/sse", &[]).status, 503);
+    // A large one is taken whole first: a client that is still writing would be reset, and might not see the answer.
+    let large = " ".repeat(3 << 20);
+    for (path, status) in [("/mcp", 503), ("/messages/", 503), ("/messages/?session_id=unknown", 404)] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            large.len() + ping.to_string().len()
+        );
+        let mut connection = daemon.connect();
+        connection.raw(head.as_bytes());
+        std::thread::sleep(Duration::from_millis(50));
+        let sent = connection.socket().write_all(format!("{large}{ping}").as_bytes());
+        assert!(sent.is_ok(), "{path}: {sent:?}");
+        assert_eq!(connection.reply().status, status, "{path}");
+    }
     assert_eq!(calling.reply().json()["result"]["isError"], json!(false));
     assert_eq!(daemon.stop().code(), Some(0));
 }

@@ -12,11 +12,13 @@ use std::time::Duration;
 use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_B, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET};
 use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long a handshake that has begun may take. On loopback it is over before the client is heard of.
 const HANDSHAKE: Duration = Duration::from_millis(100);
 const HANDSHAKE_ON_LOOPBACK: Duration = Duration::from_millis(10);
+/// When to try again whom we could not accept: out of descriptors, most likely, until an answer has left.
+const AGAIN: Duration = Duration::from_millis(1);
 
 /// Lets nobody else in, hands over who was let in already, and closes the port.
 ///
@@ -26,18 +28,17 @@ pub(super) async fn close(listener: TcpListener, mut enter: impl FnMut(TcpStream
         tracing::debug!(%error, "whoever connects while the port closes may be reset");
     }
     let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-    let over = sleep(if is_loopback { HANDSHAKE_ON_LOOPBACK } else { HANDSHAKE });
-    tokio::pin!(over);
+    let end = Instant::now() + if is_loopback { HANDSHAKE_ON_LOOPBACK } else { HANDSHAKE };
     loop {
         tokio::select! {
             // In this order: at the end too, all are taken who are there.
             biased;
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => enter(stream, peer),
-                // Out of descriptors, most likely.
+                Err(_) if Instant::now() < end => sleep(AGAIN).await,
                 Err(_) => break,
             },
-            () = over.as_mut() => break,
+            () = sleep_until(end) => break,
         }
     }
 }

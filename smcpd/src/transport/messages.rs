@@ -95,17 +95,17 @@ pub(super) async fn post(
         return reply::wrong_content_type();
     }
     let agent = agent(&grant, request.headers());
+    let ends = request.extensions().get::<Ends>().copied();
+    let body = match body::read(&doors, request.into_body(), ends).await {
+        Ok(body) => body,
+        Err(response) => return response,
+    };
     let session = match query.session_id {
         None => None,
         Some(id) => match doors.service.sessions().find(&id, Transport::Sse, &grant) {
             Some(session) => Some(session),
             None => return unknown_session(),
         },
-    };
-    let ends = request.extensions().get::<Ends>().copied();
-    let body = match body::read(&doors, request.into_body(), ends).await {
-        Ok(body) => body,
-        Err(response) => return response,
     };
     let frame = match jsonrpc::parse(&body.bytes) {
         Ok(frame) => frame,

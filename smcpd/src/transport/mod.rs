@@ -1,9 +1,9 @@
 //! The doors that agents come through: HTTP (Streamable HTTP, HTTP+SSE, direct mode, health) and stdio.
 //!
-//! `listener` accepts connections and knows hyper, `closing` closes a port, `containers` listens on bridges, `tls` has them speak TLS, `connections`
-//! counts them, `turns` has each let the others go on; `gate` decides who passes and `visits` who does without a key, `rates`
-//! how often, `limits` says what was too much, `body` reads; the rest are the routes. A route reads a frame, says who sent it,
-//! and hands it to the protocol.
+//! `listener` accepts connections and knows hyper, `closing` closes a port, `containers` listens on bridges, `tls` has them
+//! speak TLS, `connections` counts them, `turns` has each let the others go on; `gate` decides who passes and `visits` who does
+//! without a key, `rates` how often, `limits` says what was too much, `body` reads; the rest are the routes. A route reads a
+//! frame, says who sent it, and hands it to the protocol.
 
 mod alone;
 mod answer;

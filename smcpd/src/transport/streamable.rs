@@ -59,14 +59,15 @@ async fn post(doors: &Doors, grant: Arc<Grant>, claim: Option<Claim>, request: R
         });
         return reply::json(StatusCode::NOT_ACCEPTABLE, &body);
     }
-    if doors.service.is_draining() {
-        return reply::unavailable("the daemon is stopping");
-    }
     let agent = agent(&grant, &headers);
     let body = match body::read(doors, body, extensions.get().copied()).await {
         Ok(body) => body,
         Err(response) => return response,
     };
+    // Not before: a client that still sends would be reset, and might not see the answer.
+    if doors.service.is_draining() {
+        return reply::unavailable("the daemon is stopping");
+    }
     let frame = match jsonrpc::parse(&body.bytes) {
         Ok(frame) => frame,
         Err(refusal) => return refused(claim, &refusal),
