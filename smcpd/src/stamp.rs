@@ -29,6 +29,11 @@ impl Stamp {
         })
     }
 
+    /// The file system that it is on.
+    pub(crate) fn device(&self) -> u64 {
+        self.device
+    }
+
     /// When anything of it changed last: seconds since 1970, and nanoseconds.
     pub(crate) fn changed(&self) -> (i64, i64) {
         self.changed

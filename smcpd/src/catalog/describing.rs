@@ -4,7 +4,7 @@
 //! else. Asking runs programs, as many at once as the operator allows, and begins while others are still looked at.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -17,13 +17,13 @@ use super::ownership::{self, Owners, Review};
 use super::pins::{self, Now, Pins};
 use super::plugin::{Approved, Defaults};
 use super::scan::{self, Interpreters, Located};
+use super::silent::{self, Silent};
 use super::store::{Found, Store};
 use super::{Plugin, PluginState, digest};
 use crate::config::{self, Config, PinPolicy, WarmMode};
 use crate::events::{Event, Field, Kind};
 
-/// Threads that look at plugins, and how many plugins are worth one: a directory that does not answer holds up no more
-/// than its neighbours.
+/// Threads that look at plugins, and how many plugins are worth one.
 const LOOKERS: usize = 4;
 const WORTH: usize = 8;
 /// How many have to be asked for them to be asked together.
@@ -37,6 +37,7 @@ pub(super) struct Place {
     pub(super) settings: Arc<Config>,
     pub(super) python: Option<PathBuf>,
     pub(super) pins: Pins,
+    pub(super) silent: Arc<Silent>,
 }
 
 /// A plugin by its name, as it was known before.
@@ -78,18 +79,7 @@ impl Describing {
         while names.peek().is_some() {
             let some: Vec<Name> = names.by_ref().take(each).collect();
             let (place, store) = (describing.place.clone(), describing.store.clone());
-            describing.tasks.spawn_blocking(move || {
-                let within = place.settings.plugins.directory.canonicalize().ok();
-                Done::Looked(
-                    some.into_iter()
-                        .map(|(name, before)| {
-                            let entry = place.settings.plugins.directory.join(&name);
-                            let looked = place.look(&name, &entry, within.as_deref(), &store, before);
-                            (name, looked)
-                        })
-                        .collect(),
-                )
-            });
+            describing.tasks.spawn(async move { Done::Looked(place.look_at(some, store).await) });
         }
         describing
     }
@@ -285,9 +275,23 @@ impl Place {
     }
 
     async fn find_soon(self, name: &str, entry: &Path) -> Result<(Located, String), String> {
-        let (name, entry) = (name.to_owned(), entry.to_owned());
-        let found = tokio::task::spawn_blocking(move || self.find(&name, &entry, None)).await;
-        found.map_err(|error| error.to_string())?
+        let (silent, entry) = (Arc::clone(&self.silent), entry.to_owned());
+        let found = silent.look_at(name, move |name| self.find(name, &entry, None)).await;
+        found.unwrap_or_else(|| Err(silent::REASON.to_owned()))
+    }
+
+    /// Looks at each; who was known and does not answer stays as it was.
+    async fn look_at(self, names: Vec<Name>, store: Store) -> Vec<(String, Result<Looked, String>)> {
+        let before: Vec<_> = names.iter().map(|(_, before)| before.clone()).collect();
+        let (silent, directory) = (Arc::clone(&self.silent), self.settings.plugins.directory.clone());
+        let within = OnceLock::new();
+        let look = move |name: &str, before: &Option<Arc<Plugin>>| {
+            let within = within.get_or_init(|| directory.canonicalize().ok());
+            self.look(name, &directory.join(name), within.as_deref(), &store, before.clone())
+        };
+        let found = silent.look(names, look).await.into_iter().zip(before);
+        let known = |before: Option<Arc<Plugin>>| before.map(Looked::Known).ok_or(silent::REASON.to_owned());
+        found.map(|((name, looked), before)| (name, looked.unwrap_or_else(|| known(before)))).collect()
     }
 
     /// Looks for what is known of the plugin at `entry` and still holds; reads files, and runs nothing.

@@ -18,6 +18,7 @@ use super::describe::Describer;
 use super::describing::{Describing, Place};
 use super::pins::{AcceptError, PinQuestion, Pinning, Pins, withheld};
 use super::scan;
+use super::silent::{self, Silent};
 use super::store::Store;
 use super::transitions::transitions;
 use super::watch::Watch;
@@ -34,12 +35,18 @@ const TOGETHER: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub(crate) struct CatalogHandle {
     receiver: watch::Receiver<Arc<Catalog>>,
+    silent: Arc<Silent>,
 }
 
 impl CatalogHandle {
     /// Returns the catalog of this moment; it never changes.
     pub(crate) fn snapshot(&self) -> Arc<Catalog> {
         Arc::clone(&self.receiver.borrow())
+    }
+
+    /// Looks at the files of its plugins.
+    pub(crate) fn silent(&self) -> &Arc<Silent> {
+        &self.silent
     }
 
     /// Waits for a catalog other than the last one seen through this handle; `false` when none will come.
@@ -64,6 +71,7 @@ pub(crate) struct Discovery {
     requests: mpsc::Receiver<Request>,
     questions: mpsc::Receiver<PinQuestion>,
     pins: Pins,
+    silent: Arc<Silent>,
     metrics: Arc<Metrics>,
     cancel: CancellationToken,
 }
@@ -182,9 +190,11 @@ impl Discovery {
         let (publisher, receiver) = watch::channel(Arc::new(Catalog::empty()));
         let (sender, requests) = mpsc::channel(WAITING);
         let (asking, questions) = mpsc::channel(WAITING);
+        let silent = Arc::<Silent>::default();
         let discovery = Self {
             store: Store::new(&settings.paths.cache),
             pins: Pins::new(&settings.paths.state),
+            silent: Arc::clone(&silent),
             questions,
             current,
             settings,
@@ -197,7 +207,7 @@ impl Discovery {
             metrics,
             cancel,
         };
-        Ok((discovery, CatalogHandle { receiver }, Rescans { requests: sender, questions: asking }))
+        Ok((discovery, CatalogHandle { receiver, silent }, Rescans { requests: sender, questions: asking }))
     }
 
     /// Describes every plugin, then follows the directory until the daemon stops. `ready` fires once the first
@@ -205,7 +215,7 @@ impl Discovery {
     pub(crate) async fn run(mut self, ready: oneshot::Sender<()>) {
         let started = Instant::now();
         let mut watch = Watch::start();
-        watch.follow(&BTreeSet::from([self.settings.plugins.directory.clone()]));
+        watch.follow(&self.silent, &BTreeSet::from([self.settings.plugins.directory.clone()])).await;
         self.find_python().await;
         let mut states = States::new();
         match self.describe_all(&states) {
@@ -215,13 +225,13 @@ impl Discovery {
             }
             Err(error) => {
                 tracing::error!("{error}");
-                self.publish(&states);
+                self.publish(&states).await;
                 // The receiver is gone only when the daemon is stopping already.
                 let _stopping = ready.send(());
             }
         }
         loop {
-            watch.follow(&self.directories(&states));
+            watch.follow(&self.silent, &self.directories(&states).await).await;
             let request = tokio::select! {
                 request = self.requests.recv() => request,
                 Some(question) = self.questions.recv() => {
@@ -229,6 +239,7 @@ impl Discovery {
                     continue;
                 }
                 () = watch.settled() => None,
+                () = self.silent.is_back() => None,
                 () = self.cancel.cancelled() => return,
             };
             let mut requests = Vec::from_iter(request);
@@ -237,7 +248,7 @@ impl Discovery {
             }
             let plan = !requests.is_empty() && requests.iter().all(|request| request.plan);
             if !plan {
-                self.note_made(requests.iter().filter_map(|request| request.made.as_ref()));
+                self.note_made(requests.iter().filter_map(|request| request.made.as_ref())).await;
             }
             let changes = self.rescan(&mut states, plan).await;
             if let Err(error) = &changes {
@@ -258,13 +269,13 @@ impl Discovery {
     }
 
     /// Has those ready at once that the operator wants ready from the start.
-    fn warm_up(&self, states: &States) {
+    async fn warm_up(&self, states: &States) {
         for state in states.values() {
             if let PluginState::Described(plugin) = state
                 && let Some(warm) = plugin.warmth().kept_from_the_start()
             {
                 // A call makes its directory anew; where that fails, it says so.
-                let _later = plugin.create_state();
+                let _later = plugin.create_state(&self.silent).await;
                 self.executor.warm_up(Arc::clone(warm));
             }
         }
@@ -281,12 +292,12 @@ impl Discovery {
         let deadline =
             tokio::time::sleep(self.settings.plugins.startup_wait.saturating_sub(started.elapsed()));
         collect(states, &mut describing, deadline).await;
-        self.publish(states);
+        self.publish(states).await;
         let _stopping = ready.send(());
         while let Some(found) = describing.next().await {
             states.extend(found);
             collect(states, &mut describing, tokio::time::sleep(TOGETHER)).await;
-            self.publish(states);
+            self.publish(states).await;
         }
     }
 
@@ -318,7 +329,7 @@ impl Discovery {
         }
         *states = new;
         self.stale = false;
-        self.publish(states);
+        self.publish(states).await;
         let changes = Changes::between(&old, &self.publisher.borrow());
         tracing::info!(
             added = changes.added.len(),
@@ -331,13 +342,19 @@ impl Discovery {
     }
 
     /// The plugins directory, and where each plugin really is.
-    fn directories(&self, states: &States) -> BTreeSet<PathBuf> {
-        let plugins = &self.settings.plugins.directory;
-        let real = states.iter().filter_map(|(name, state)| match state {
-            PluginState::Described(plugin) => Some(plugin.directory().to_owned()),
-            PluginState::Pending | PluginState::Failed(_) => plugins.join(name).canonicalize().ok(),
-        });
-        real.chain([plugins.clone()]).collect()
+    async fn directories(&self, states: &States) -> BTreeSet<PathBuf> {
+        let mut directories = BTreeSet::from([self.settings.plugins.directory.clone()]);
+        let mut elsewhere = Vec::new();
+        for (name, state) in states {
+            match state {
+                PluginState::Described(plugin) => _ = directories.insert(plugin.directory().to_owned()),
+                PluginState::Pending | PluginState::Failed(_) => elsewhere.push((name.clone(), ())),
+            }
+        }
+        let plugins = self.settings.plugins.directory.clone();
+        let found = self.silent.look(elsewhere, move |name, ()| plugins.join(name).canonicalize().ok());
+        directories.extend(found.await.into_iter().filter_map(|(_, real)| real?));
+        directories
     }
 
     /// Begins to describe every plugin that is in the directory now; `known` ones that did not change stay.
@@ -363,15 +380,19 @@ impl Discovery {
 
     fn place(&self) -> Place {
         let (settings, python) = (Arc::clone(&self.settings), self.python.clone());
-        Place { settings, python, pins: self.pins.clone() }
+        Place { settings, python, pins: self.pins.clone(), silent: Arc::clone(&self.silent) }
     }
 
     /// What an operator does by hand need not be accepted as well.
-    fn note_made<'a>(&self, made: impl Iterator<Item = &'a Made>) {
+    async fn note_made<'a>(&self, made: impl Iterator<Item = &'a Made>) {
         for made in made {
             match made {
                 Made::Link(plugin) => self.pins.forget(plugin),
-                Made::Environment(plugin) => self.place().adopt_interpreter(plugin),
+                Made::Environment(plugin) => {
+                    let place = self.place();
+                    let _unless_silent =
+                        self.silent.look_at(plugin, move |plugin| place.adopt_interpreter(plugin)).await;
+                }
             }
         }
     }
@@ -382,22 +403,26 @@ impl Discovery {
             (self.pins.clone(), self.place(), self.store.clone(), states.clone());
         match question {
             PinQuestion::Compare { plugin, reply } => {
-                let asked = move |name: &str| plugin.as_ref().is_none_or(|plugin| plugin == name);
-                let look = move || -> Vec<Pinning> {
-                    let known = known.iter().filter(|(name, _)| asked(name));
-                    known.map(|(name, state)| pins.look(&place, &store, name, state)).collect()
+                let asked = |name: &String| plugin.as_ref().is_none_or(|plugin| plugin == name);
+                let known = known.into_iter().filter(|(name, _)| asked(name)).collect();
+                let look = move |name: &str, state: &PluginState| pins.look(&place, &store, name, state);
+                let found = self.silent.look(known, look).await.into_iter();
+                let silent = |plugin: String| {
+                    let policy = self.settings.pin_policy(&plugin);
+                    Pinning { plugin, policy, found: Err(silent::REASON.to_owned()) }
                 };
-                let found = tokio::task::spawn_blocking(look).await.unwrap_or_default();
                 // Whoever asked may have gone away; so below.
-                let _gone = reply.send(found);
+                let _gone = reply
+                    .send(found.map(|(plugin, found)| found.unwrap_or_else(|| silent(plugin))).collect());
             }
             PinQuestion::Accept { plugin, token, uid, reply } => {
-                let decide = move || match known.get(&plugin) {
-                    Some(state) => pins.decide(&place, &store, &plugin, state, (&token, uid)),
-                    None => Err(AcceptError::Unknown(plugin)),
+                let decide = move |plugin: &str| match known.get(plugin) {
+                    Some(state) => pins.decide(&place, &store, plugin, state, (&token, uid)),
+                    None => Err(AcceptError::Unknown(plugin.to_owned())),
                 };
-                let decided = tokio::task::spawn_blocking(decide).await.unwrap_or_else(|error| {
-                    Err(AcceptError::Failed { plugin: String::new(), reason: error.to_string() })
+                let decided = self.silent.look_at(&plugin, decide).await;
+                let decided = decided.unwrap_or_else(|| {
+                    Err(AcceptError::Failed { plugin, reason: silent::REASON.to_owned() })
                 });
                 if decided.is_ok()
                     && let Err(error) = self.rescan(states, false).await
@@ -416,9 +441,9 @@ impl Discovery {
         }
     }
 
-    fn publish(&self, states: &States) {
+    async fn publish(&self, states: &States) {
         let generation = self.publisher.borrow().generation + 1;
-        self.warm_up(states);
+        self.warm_up(states).await;
         let mut catalog = Catalog::build(generation, states.clone(), self.settings.tools.separator);
         catalog.has_python = self.python.is_some();
         for problem in &catalog.problems {

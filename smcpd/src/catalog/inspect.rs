@@ -46,7 +46,7 @@ pub(crate) async fn inspect(
     )?;
     let python = python::find(&settings.plugins, executor, cancel).await;
     let pins = Pins::new(&settings.paths.state);
-    let place = Place { settings: Arc::clone(&settings), python, pins };
+    let place = Place { settings: Arc::clone(&settings), python, pins, silent: Arc::default() };
     match describe(&place, &describer, &name, &path).await {
         Ok(plugin) => Ok(described(&settings, &describer, &plugin, findings).await),
         Err(reason) => {

@@ -53,6 +53,7 @@ mod python;
 mod round_trip;
 mod scan;
 mod schema;
+mod silent;
 mod store;
 mod strict;
 mod subschemas;
@@ -87,6 +88,7 @@ pub(crate) use printed::{
     completed, completion, here, prompt as printed_prompt, resource as printed_resource, stdout,
 };
 pub(crate) use progress::Progress;
+pub(crate) use silent::{REASON as SILENT, Silent};
 pub(crate) use tool::{Fields, Kind, Tool};
 
 pub(crate) use arguments::nearest;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use super::ownership::Risk;
 use super::pins::Standing;
 use super::plugin_file::{self, Contents};
 use super::scan::Located;
+use super::silent::{self, Silent};
 use super::warmth::Warmth;
 use super::{argv, offers, schema};
 use crate::config::{self, Serialize, WarmMode};
@@ -40,6 +41,8 @@ pub(crate) struct Plugin {
     warm: Warmth,
     /// The working directory of its calls.
     state: PathBuf,
+    /// That is a directory of the operator's choice, which may not answer.
+    runs_elsewhere: bool,
     /// What the operator allows; a contract can only narrow it.
     timeout: Option<Duration>,
     lanes: Lanes,
@@ -117,6 +120,7 @@ impl Plugin {
             environment,
             warm,
             state,
+            runs_elsewhere: granted.directory.is_some(),
             timeout: granted.timeout.unwrap_or(execution.timeout),
             lanes,
             output: OutputLimit {
@@ -176,7 +180,7 @@ impl Plugin {
     }
 
     /// Reads one of its files for a client; the error is the reason to show.
-    pub(crate) fn read_file(&self, path: &std::path::Path) -> Result<Contents, String> {
+    pub(crate) fn read_file(&self, path: &Path) -> Result<Contents, String> {
         plugin_file::read(&self.located.directory, path)
     }
 
@@ -209,7 +213,7 @@ impl Plugin {
         made.as_ref().map(Vec::as_slice).map_err(String::as_str)
     }
 
-    pub(crate) fn directory(&self) -> &std::path::Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.located.directory
     }
 
@@ -402,11 +406,20 @@ impl Plugin {
     }
 
     /// Creates the working directory of its calls, which may have been removed since the last one.
-    pub(crate) fn create_state(&self) -> std::io::Result<()> {
-        use std::os::unix::fs::DirBuilderExt;
-        if self.state.is_dir() {
-            return Ok(());
+    pub(crate) async fn create_state(&self, silent: &Arc<Silent>) -> std::io::Result<()> {
+        if !self.runs_elsewhere {
+            return create(&self.state);
         }
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.state)
+        let directory = self.state.clone();
+        let created = silent.look_at(&self.located.name, move |_| create(&directory)).await;
+        created.unwrap_or_else(|| Err(std::io::Error::new(std::io::ErrorKind::TimedOut, silent::REASON)))
     }
+}
+
+fn create(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if directory.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }

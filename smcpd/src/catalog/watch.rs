@@ -7,12 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use super::silent::Silent;
 
 /// So long nothing must have happened before a change is looked at: a copy in progress is not read half.
 const QUIET: Duration = Duration::from_millis(300);
@@ -34,7 +37,7 @@ const CHANGES: WatchFlags = WatchFlags::MODIFY
 /// Watches the plugins directory and the directories that its links lead to.
 #[derive(Debug)]
 pub(super) struct Watch {
-    inotify: Option<AsyncFd<OwnedFd>>,
+    inotify: Option<Arc<AsyncFd<OwnedFd>>>,
     /// By the kernel's number for it; two paths to one directory have the same.
     watched: BTreeMap<PathBuf, i32>,
     /// Something happened that was not looked at yet.
@@ -48,13 +51,14 @@ impl Watch {
         let inotify = inotify
             .map_err(std::io::Error::from)
             .and_then(registered)
+            .map(Arc::new)
             .inspect_err(|error| tracing::warn!(%error, "plugins are not watched: rescan after a change"))
             .ok();
         Self { inotify, watched: BTreeMap::new(), changed: false }
     }
 
     /// Watches exactly these directories; one that is gone already is passed over.
-    pub(super) fn follow(&mut self, directories: &BTreeSet<PathBuf>) {
+    pub(super) async fn follow(&mut self, silent: &Arc<Silent>, directories: &BTreeSet<PathBuf>) {
         let Some(inotify) = &self.inotify else { return };
         let (stay, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.watched).into_iter().partition(|(path, _)| directories.contains(path));
@@ -65,17 +69,16 @@ impl Watch {
                 let _gone = inotify::remove_watch(inotify.get_ref(), number);
             }
         }
-        for path in directories {
-            if self.watched.contains_key(path) {
-                continue;
-            }
-            match inotify::add_watch(inotify.get_ref(), path, CHANGES) {
-                Ok(number) => {
-                    self.watched.insert(path.clone(), number);
-                }
-                Err(error) => tracing::debug!(directory = %path.display(), %error, "not watched"),
-            }
-        }
+        let new = directories.iter().filter(|path| !self.watched.contains_key(*path));
+        let new = new.map(|path| (path.display().to_string(), path.clone())).collect();
+        let shared = Arc::clone(inotify);
+        let add = move |_: &str, path: &PathBuf| {
+            let number = inotify::add_watch(shared.get_ref(), path, CHANGES);
+            let number = number
+                .inspect_err(|error| tracing::debug!(directory = %path.display(), %error, "not watched"));
+            Some((path.clone(), number.ok()?))
+        };
+        self.watched.extend(silent.look(new, add).await.into_iter().filter_map(|(_, added)| added?));
     }
 
     /// Waits for a change, and then until there was quiet. What was seen is not forgotten where this is given up.
@@ -145,8 +148,9 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(2), watch.settled()).await.is_ok()
     }
 
-    fn following(watch: &mut Watch, directories: &[&Path]) {
-        watch.follow(&directories.iter().map(|path| path.to_path_buf()).collect());
+    async fn following(watch: &mut Watch, directories: &[&Path]) {
+        let directories = directories.iter().map(|path| path.to_path_buf()).collect();
+        watch.follow(&Arc::default(), &directories).await;
     }
 
     #[tokio::test]
@@ -155,7 +159,7 @@ mod tests {
         let plugin = root.path().join("plugin");
         fs::create_dir(&plugin).unwrap();
         let mut watch = Watch::start();
-        following(&mut watch, &[&plugin]);
+        following(&mut watch, &[&plugin]).await;
         fs::write(plugin.join("cli.py"), "one").unwrap();
         assert!(is_told(&mut watch).await);
         fs::read(plugin.join("cli.py")).unwrap();
@@ -164,7 +168,7 @@ mod tests {
         assert!(!is_told(&mut watch).await);
         fs::rename(plugin.join("cli.py"), plugin.join("cli")).unwrap();
         assert!(is_told(&mut watch).await);
-        following(&mut watch, &[]);
+        following(&mut watch, &[]).await;
         fs::write(plugin.join("cli.py"), "two").unwrap();
         assert!(!is_told(&mut watch).await);
     }
@@ -176,7 +180,7 @@ mod tests {
         let mut watch = Watch::start();
         for _ in 0..2 {
             fs::create_dir(&plugin).unwrap();
-            following(&mut watch, &[&plugin]);
+            following(&mut watch, &[&plugin]).await;
             fs::write(plugin.join("cli.py"), "").unwrap();
             assert!(is_told(&mut watch).await);
             fs::remove_dir_all(&plugin).unwrap();
@@ -191,8 +195,8 @@ mod tests {
         fs::create_dir(&plugin).unwrap();
         std::os::unix::fs::symlink(&plugin, &link).unwrap();
         let mut watch = Watch::start();
-        following(&mut watch, &[&plugin, &link]);
-        following(&mut watch, &[&plugin]);
+        following(&mut watch, &[&plugin, &link]).await;
+        following(&mut watch, &[&plugin]).await;
         fs::write(plugin.join("cli.py"), "").unwrap();
         assert!(is_told(&mut watch).await);
     }
@@ -201,7 +205,7 @@ mod tests {
     async fn what_was_seen_is_told_after_who_waited_gave_up() {
         let root = tempfile::tempdir().unwrap();
         let mut watch = Watch::start();
-        following(&mut watch, &[root.path()]);
+        following(&mut watch, &[root.path()]).await;
         fs::write(root.path().join("cli.py"), "").unwrap();
         // Seen, and given up before there was quiet.
         assert!(tokio::time::timeout(QUIET / 3, watch.settled()).await.is_err());

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use super::credentials::{self, Credentials};
@@ -18,6 +19,9 @@ use super::{
 };
 use crate::auth::{self, Keys, Policy, Scope};
 use crate::paths::Paths;
+
+/// How long a file system may take to say what there is.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// No duration of ours is longer; beyond it arithmetic on instants may overflow.
 const LONGEST: f64 = 366.0 * 86_400.0;
@@ -253,6 +257,15 @@ fn plugins(key: &Key<'_>, paths: &Paths) -> Result<Plugins, ConfigError> {
     })
 }
 
+/// Looks at what one plugin alone is given. Where its file system does not answer, the plugin's calls will say so: the others
+/// are not to wait for it.
+fn in_time(path: &Path, look: fn(&Path) -> Result<(), String>) -> Result<(), String> {
+    let (sender, receiver) = mpsc::channel();
+    let path = path.to_owned();
+    thread::spawn(move || sender.send(look(&path)));
+    receiver.recv_timeout(PATIENCE).unwrap_or(Ok(()))
+}
+
 fn directory_exists(directory: &Path) -> Result<(), String> {
     match std::fs::metadata(directory) {
         Ok(found) if found.is_dir() => Ok(()),
@@ -330,10 +343,10 @@ fn plugin(key: &Key<'_>) -> Result<BTreeMap<String, Plugin>, ConfigError> {
         let timeout = given.timeout.map(|seconds| key.timeout(&at("timeout"), seconds)).transpose()?;
         let concurrency = given.concurrency.map(|count| key.count(&at("concurrency"), count)).transpose()?;
         if let Some(directory) = &given.dir {
-            directory_exists(directory).map_err(|message| key.refuse(&at("dir"), message))?;
+            in_time(directory, directory_exists).map_err(|message| key.refuse(&at("dir"), message))?;
         }
         if let Some(python) = &given.python {
-            executable(python).map_err(|message| key.refuse(&at("python"), message))?;
+            in_time(python, executable).map_err(|message| key.refuse(&at("python"), message))?;
         }
         if let Some(name) = given.env.keys().find(|name| !is_variable(name)) {
             return Err(key.refuse(&at("env"), format!("names `{name}`, which is no variable")));

@@ -12,9 +12,9 @@ use crate::executor::{CALL_VARIABLES, Invocation};
 
 impl Control {
     /// Audited: whoever gets this runs the plugin's code, and sees its secrets.
-    pub(super) fn launch(&self, operator: Operator, name: &str, words: Vec<String>) -> Reply {
+    pub(super) async fn launch(&self, operator: Operator, name: &str, words: Vec<String>) -> Reply {
         let reply = match is_let_in(operator.uid, rustix::process::geteuid().as_raw()) {
-            true => self.described_launch(operator, name, words),
+            true => self.described_launch(operator, name, words).await,
             false => refused(
                 RefusalCode::NotPermitted,
                 "a plugin's command is run by hand by root or the daemon's own user alone: its secrets come with it".to_owned(),
@@ -25,7 +25,7 @@ impl Control {
         reply
     }
 
-    fn described_launch(&self, operator: Operator, name: &str, words: Vec<String>) -> Reply {
+    async fn described_launch(&self, operator: Operator, name: &str, words: Vec<String>) -> Reply {
         let catalog = self.service.catalog();
         let failed = |message: String| refused(RefusalCode::Failed, message, None);
         let plugin = match catalog.plugins().get(name) {
@@ -35,7 +35,7 @@ impl Control {
             // It says what there is instead.
             None => return self.plugin(name),
         };
-        if let Err(error) = plugin.create_state() {
+        if let Err(error) = plugin.create_state(self.service.silent()).await {
             return failed(format!("`{name}`: cannot make its state directory: {error}"));
         }
         let words = words.into_iter().map(OsString::from).collect();

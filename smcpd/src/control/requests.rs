@@ -177,8 +177,8 @@ impl Control {
         Reply::Config { values: shown::config(&self.current.get()) }
     }
 
-    pub(super) fn doctor(&self) -> Reply {
-        Reply::Findings { findings: doctor::examine(self) }
+    pub(super) async fn doctor(&self) -> Reply {
+        Reply::Findings { findings: doctor::examine(self).await }
     }
 
     pub(super) fn sessions(&self) -> Reply {

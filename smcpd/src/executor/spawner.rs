@@ -141,8 +141,9 @@ impl Spawner {
             .stderr(program.stderr)
             .process_group(0);
         let spawner = Arc::clone(self);
+        let what = (program.program.to_owned(), program.directory.to_owned());
         self.starters
-            .have_done(move || {
+            .have_done(what, move || {
                 let noting = spawner.starting.read().unwrap_or_else(PoisonError::into_inner);
                 let child = command.spawn()?;
                 let pid = Pid::from_child(&child);

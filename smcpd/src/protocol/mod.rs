@@ -77,7 +77,7 @@ use updated::{Versions, Wanted};
 use views::{Moment, Turn, Views};
 
 use crate::auth::{Caller, Grant};
-use crate::catalog::{Catalog, CatalogHandle};
+use crate::catalog::{Catalog, CatalogHandle, Silent};
 use crate::config::Current;
 use crate::executor::{Executor, GroupFigures, LaneCounts, WarmState};
 use crate::letta::Letta;
@@ -248,6 +248,11 @@ impl Service {
         self.catalog.snapshot()
     }
 
+    /// Looks at the files of its plugins.
+    pub(crate) fn silent(&self) -> &Arc<Silent> {
+        self.catalog.silent()
+    }
+
     /// Owns the tasks that answer requests of streams; stopping waits for them.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
@@ -293,7 +298,7 @@ impl Service {
                 },
                 true = current.changed() => self.turn(&mut before),
                 _ = sweep.tick() => {
-                    self.look_at_resources(&mut versions);
+                    self.look_at_resources(&mut versions).await;
                     let config = self.current.get();
                     config.keys.end_expired(crate::auth::now());
                     self.sessions.forget_idle(Instant::now(), config.sessions.idle);

@@ -99,7 +99,7 @@ impl Service {
             .prepare_offer(words, flags, &context)
             .map_err(|error| RpcError::new(INVALID_PARAMS, error.to_string()))?;
         let failed = |reason: String| RpcError::new(INTERNAL_ERROR, reason);
-        plugin.create_state().map_err(|error| {
+        plugin.create_state(self.silent()).await.map_err(|error| {
             failed(format!("cannot create the state directory of the plugin `{}`: {error}", plugin.name()))
         })?;
         let (live, cancel) = (Arc::new(Live::default()), asking.cancel.child_token());

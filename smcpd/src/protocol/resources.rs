@@ -41,7 +41,7 @@ impl Service {
         let result = match found.from {
             Origin::Text(text) => one("text", text),
             Origin::Blob(blob) => one("blob", blob),
-            Origin::File(path) => match contents(found.plugin, path).await? {
+            Origin::File(path) => match self.contents(found.plugin, path).await? {
                 Contents::Text(text) => one("text", &text),
                 Contents::Blob(blob) => one("blob", &blob),
             },
@@ -88,6 +88,13 @@ impl Service {
         }
         Ok(Bytes::from_static(b"{}"))
     }
+
+    async fn contents(&self, plugin: &Arc<Plugin>, path: &Path) -> Result<Contents, RpcError> {
+        let (shared, path) = (Arc::clone(plugin), path.to_owned());
+        let read = self.silent().look_at(plugin.name(), move |_| shared.read_file(&path)).await;
+        let read = read.unwrap_or_else(|| Err(catalog::SILENT.to_owned()));
+        read.map_err(|reason| RpcError::new(INTERNAL_ERROR, reason))
+    }
 }
 
 /// The whole of an output that was cut in its result.
@@ -99,13 +106,6 @@ async fn spilled(uri: &str, path: std::path::PathBuf) -> Result<Bytes, RpcError>
     let text = text.map_err(|error| lost(error.to_string()))?;
     let here = catalog::here(uri, Some("text/plain"), "text", &text);
     Ok(heavy::json(json!({"contents": [here]})).await.into())
-}
-
-async fn contents(plugin: &Arc<Plugin>, path: &Path) -> Result<Contents, RpcError> {
-    let (plugin, path) = (Arc::clone(plugin), path.to_owned());
-    let reading = tokio::task::spawn_blocking(move || plugin.read_file(&path));
-    let read = reading.await.map_err(|error| RpcError::new(INTERNAL_ERROR, error.to_string()))?;
-    read.map_err(|reason| RpcError::new(INTERNAL_ERROR, reason))
 }
 
 fn not_found(revision: Revision, uri: &str) -> RpcError {

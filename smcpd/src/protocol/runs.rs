@@ -97,7 +97,7 @@ impl Service {
             .prepare(command, arguments, context)
             .map_err(|error| CallError::Arguments(error.to_string()))?;
         invocation.spill = Some(self.outputs.place(context.id));
-        if let Err(error) = plugin.create_state() {
+        if let Err(error) = plugin.create_state(self.silent()).await {
             let reason = format!("cannot create the plugin's state directory: {error}");
             return Ok((ToolOutput::failed(ErrorCode::StartFailed, reason), None));
         }

@@ -57,14 +57,27 @@ pub(super) type Versions = BTreeMap<String, Option<String>>;
 
 impl Service {
     /// Looks at every resource that somebody subscribes to, and tells of those that changed since the last look.
-    pub(super) fn look_at_resources(&self, before: &mut Versions) {
+    pub(super) async fn look_at_resources(&self, before: &mut Versions) {
         let mut uris = self.wanted.all();
         for session in self.sessions.all() {
             uris.extend(session.subscriptions());
         }
         let catalog = self.catalog.snapshot();
-        let now: Versions =
-            uris.into_iter().map(|uri| (version(&catalog, &uri), uri)).map(|(v, uri)| (uri, v)).collect();
+        let of_plugin =
+            |uri: &String| catalog.offered().resource(uri).map(|found| found.plugin.name().to_owned());
+        let asked = uris.iter().map(|uri| (of_plugin(uri).unwrap_or_default(), uri.clone())).collect();
+        let shared = Arc::clone(&catalog);
+        let found = self.silent().look(asked, move |_, uri| version(&shared, uri)).await.into_iter();
+        // Of one that does not answer, nobody knows otherwise.
+        let known = |uri: &String| before.get(uri).cloned().flatten();
+        let now: Versions = uris
+            .into_iter()
+            .zip(found)
+            .map(|(uri, (_, version))| {
+                let version = version.unwrap_or_else(|| known(&uri));
+                (uri, version)
+            })
+            .collect();
         for uri in changed(before, &now) {
             self.tell_updated(uri);
         }

@@ -8,13 +8,14 @@ mod plugins;
 mod rights;
 
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use smcp_control::{CONTROL_SOCKET, Finding, Severity};
 
 use super::Control;
 use crate::auth;
-use crate::catalog::{Catalog, PluginState};
+use crate::catalog::{Catalog, Plugin, PluginState};
 use crate::config::Config;
 use crate::executor::sandbox::missing;
 use crate::letta::Letta;
@@ -23,7 +24,7 @@ use crate::letta::Letta;
 const DESCRIPTORS: u64 = 4_096;
 
 /// Looks at everything that the daemon can see of itself.
-pub(super) fn examine(control: &Control) -> Vec<Finding> {
+pub(super) async fn examine(control: &Control) -> Vec<Finding> {
     let config = control.current.get();
     let catalog = control.service.catalog();
     let us = rustix::process::geteuid().as_raw();
@@ -68,9 +69,15 @@ pub(super) fn examine(control: &Control) -> Vec<Finding> {
     found.extend(of_letta(&config, control.service.letta(), &catalog));
     found.extend(plugins::of_sandbox(&catalog, &missing()));
     found.extend(rights::of_path(&config.plugins.directory, "plugins-directory-open", us));
-    for state in catalog.plugins().values() {
-        let PluginState::Described(plugin) = state else { continue };
-        found.extend(rights::of_risks(plugin.risks()).or_else(|| rights::of_entry(plugin, us)));
+    let described = catalog.plugins().iter().filter_map(|(name, state)| match state {
+        PluginState::Described(plugin) => Some((name.clone(), Arc::clone(plugin))),
+        PluginState::Pending | PluginState::Failed(_) => None,
+    });
+    let of_files = move |_: &str, plugin: &Arc<Plugin>| {
+        rights::of_risks(plugin.risks()).or_else(|| rights::of_entry(plugin, us))
+    };
+    for (name, of_files) in control.service.silent().look(described.collect(), of_files).await {
+        found.extend(of_files.unwrap_or_else(|| Some(plugins::silent(&name))));
     }
     let socket = config.paths.runtime.join(CONTROL_SOCKET);
     let open = std::fs::metadata(&socket).is_ok_and(|is| is.mode() & 0o006 != 0);

@@ -77,6 +77,16 @@ pub(super) fn of_catalog(catalog: &Catalog) -> Vec<Finding> {
     found
 }
 
+pub(super) fn silent(plugin: &str) -> Finding {
+    finding(
+        "plugin-silent",
+        Severity::Error,
+        plugin,
+        "its files do not answer, and it stays as it was",
+        "look at the file system that its link leads to; once it answers, the plugin is looked at again",
+    )
+}
+
 fn drifted(plugin: &str, severity: Severity, drift: &str) -> Finding {
     finding(
         "pin-drift",

@@ -93,7 +93,7 @@ impl Launchers {
     pub(super) async fn take(&self, invocation: &Invocation, descriptors: [&OwnedFd; 3]) -> Option<Taken> {
         let waits = self.places().iter_mut().find(|place| place.post.is_of(invocation))?.launcher.take();
         let launcher = waits?;
-        if let Some(path) = launcher.stamps.changed() {
+        if let Some(path) = launcher.stamps.changed().await {
             tracing::debug!(path = %path.display(), "a launcher is stale");
             return None;
         }
@@ -146,7 +146,7 @@ impl Launchers {
         };
         let (process, _) = self.spawner.start(program).await?;
         let child = Child::started(Channel::new(UnixStream::from_std(ours)?), process).await?;
-        let stamps = Stamps::take(post.sandbox.files.bound_to(), began);
+        let stamps = Stamps::take(Vec::new(), Some(Arc::clone(&post.sandbox)), began).await;
         Ok(stamps.ok().map(|stamps| Launcher { child, stamps }))
     }
 

@@ -178,14 +178,14 @@ impl Workers {
         let (parent, spare) = self.of(warm, |pool| pool.take(Instant::now(), limits));
         let parent = parent?;
         // A spare runs the script as its parent compiled it.
-        if let Some(path) = parent.stamps.changed() {
-            self.changed(warm, path);
+        if let Some(path) = parent.stamps.changed().await {
+            self.changed(warm, &path);
             return None;
         }
         let argv = &invocation.argv[warm.prefix..];
         let hand = |child: Child| child.hand(argv, variables(invocation), descriptors.map(AsFd::as_fd));
         if let Some(spare) = spare {
-            match spare.stamps.changed() {
+            match spare.stamps.changed().await {
                 Some(path) => {
                     tracing::debug!(plugin = &*warm.name, path = %path.display(), "a spare is stale");
                     // And so are the others, which are no younger.
@@ -413,10 +413,10 @@ async fn spare(parent: &Parent, kind: Kind) -> Result<Spare, NoSpare> {
     // A spare is as old as what has run in it.
     let age = Duration::from_millis(waiting.age);
     let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
-    match Stamps::take(waiting.files, began.checked_sub(age).unwrap_or(began)) {
+    match Stamps::take(waiting.files, None, began.checked_sub(age).unwrap_or(began)).await {
         Ok(stamps) => Ok(Spare { child, stamps, since }),
         Err(stale @ fresh::Stale::TooMany(_)) => Err(NoSpare::Unfit(stale.to_string())),
-        Err(fresh::Stale::Changed(_)) => Err(NoSpare::Outdated),
+        Err(fresh::Stale::Changed(_) | fresh::Stale::Silent) => Err(NoSpare::Outdated),
     }
 }
 

@@ -109,15 +109,16 @@ impl Parent {
             }
             Err(_) => return Err(NoParent::Unfit(format!("it was not ready within {} s", START.as_secs()))),
         };
-        let Ready { version, kib, said, mut files } = ready;
-        files.extend(warm.sandbox.iter().flat_map(|sandbox| sandbox.files.bound_to()));
+        let Ready { version, kib, said, files } = ready;
         for line in said {
             tracing::info!(plugin = &*warm.name, "warm: {line}");
         }
-        parent.stamps = Stamps::take(files, wall).map_err(|stale| match stale {
-            Stale::TooMany(_) => NoParent::Unfit(stale.to_string()),
-            Stale::Changed(_) => NoParent::Stale(stale),
-        })?;
+        parent.stamps =
+            Stamps::take(files, warm.sandbox.clone(), wall).await.map_err(|stale| match stale {
+                Stale::TooMany(_) => NoParent::Unfit(stale.to_string()),
+                Stale::Changed(_) => NoParent::Stale(stale),
+                Stale::Silent => NoParent::Failed(stale.to_string()),
+            })?;
         (parent.version, parent.kib) = (version, kib);
         Ok(parent)
     }

@@ -1,0 +1,189 @@
+//! Plugins whose files do not answer: on a network file system whose server is gone, whoever looks at a file waits for as long
+//! as that lasts, and cannot be called back.
+//!
+//! So files are looked at by threads that nobody but the asker waits for, and the asker only for so long. The thread that is
+//! stuck is left alone, and the plugin not looked at again until it is back: one thread for each plugin, however often it is
+//! asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// How long a look at one plugin may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a plugin is not described.
+pub(crate) const REASON: &str = "its files do not answer: is the file system there that its link leads to? It is looked at again once they do";
+
+#[derive(Debug)]
+pub(crate) struct Silent {
+    names: Mutex<BTreeSet<String>>,
+    back: Notify,
+    patience: Duration,
+}
+
+impl Default for Silent {
+    fn default() -> Self {
+        Self { names: Mutex::default(), back: Notify::new(), patience: PATIENCE }
+    }
+}
+
+/// What a thread has found so far.
+#[derive(Debug)]
+struct Found<T> {
+    of_each: Vec<T>,
+    /// When it began to look at the next one.
+    since: Instant,
+    /// Nobody waits for more.
+    is_left: bool,
+}
+
+impl Silent {
+    /// Looks at one plugin after the other; nothing comes of those that do not answer.
+    pub(crate) async fn look<N, T>(
+        self: &Arc<Self>,
+        plugins: Vec<(String, N)>,
+        look: impl Fn(&str, &N) -> T + Send + Sync + 'static,
+    ) -> Vec<(String, Option<T>)>
+    where
+        N: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let (plugins, look) = (Arc::new(plugins), Arc::new(look));
+        let answers = |at: &usize| !self.names().contains(&plugins[*at].0);
+        let wanted: Vec<usize> = (0..plugins.len()).filter(answers).collect();
+        let mut found = self.some(&plugins, wanted.clone(), &look).await;
+        if let Some(rest) = wanted.get(found.len() + 1..) {
+            // Whoever comes behind one that does not answer may be where that is: side by side they take no longer than one.
+            let rest = rest.iter().filter(|at| answers(at)).map(|at| self.some(&plugins, vec![*at], &look));
+            found.extend(join_all(rest).await.into_iter().flatten());
+        }
+        let mut found: BTreeMap<usize, T> = found.into_iter().collect();
+        plugins.iter().enumerate().map(|(at, (name, _))| (name.clone(), found.remove(&at))).collect()
+    }
+
+    /// Looks at one plugin.
+    pub(crate) async fn look_at<T: Send + 'static>(
+        self: &Arc<Self>,
+        name: &str,
+        look: impl Fn(&str) -> T + Send + Sync + 'static,
+    ) -> Option<T> {
+        self.look(vec![(name.to_owned(), ())], move |name, ()| look(name)).await.pop()?.1
+    }
+
+    /// Waits until one of them answers again.
+    pub(super) async fn is_back(&self) {
+        self.back.notified().await;
+    }
+
+    /// Looks at those at these places, up to one that does not answer.
+    async fn some<N, T>(
+        self: &Arc<Self>,
+        plugins: &Arc<Vec<(String, N)>>,
+        places: Vec<usize>,
+        look: &Arc<impl Fn(&str, &N) -> T + Send + Sync + 'static>,
+    ) -> Vec<(usize, T)>
+    where
+        N: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        if places.is_empty() {
+            return Vec::new();
+        }
+        let found = Found { of_each: Vec::new(), since: Instant::now(), is_left: false };
+        let found = Arc::new(Mutex::new(found));
+        let (silent, shared) = (Arc::clone(self), Arc::clone(&found));
+        let (all, look, wanted) = (Arc::clone(plugins), Arc::clone(look), places.clone());
+        let mut thread = spawn_blocking(move || {
+            lock(&shared).since = Instant::now();
+            for at in wanted {
+                let (name, known) = &all[at];
+                let one = look(name, known);
+                let mut found = lock(&shared);
+                if found.is_left {
+                    silent.names().remove(name);
+                    return silent.back.notify_one();
+                }
+                found.of_each.push((at, one));
+                found.since = Instant::now();
+            }
+        });
+        let mut patience = self.patience;
+        while timeout(patience, &mut thread).await.is_err() {
+            let mut found = lock(&found);
+            patience = self.patience.saturating_sub(found.since.elapsed());
+            if patience.is_zero() {
+                found.is_left = true;
+                let name = &plugins[places[found.of_each.len()]].0;
+                tracing::warn!(plugin = name, "its files do not answer");
+                self.names().insert(name.clone());
+                break;
+            }
+        }
+        std::mem::take(&mut lock(&found).of_each)
+    }
+
+    fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        lock(&self.names)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn of(names: &str) -> Vec<(String, ())> {
+        names.chars().map(|name| (name.to_string(), ())).collect()
+    }
+
+    /// What came of each: `-` of those that did not answer.
+    fn shown(found: &[(String, Option<String>)]) -> String {
+        found.iter().map(|(_, found)| found.as_deref().unwrap_or("-")).collect()
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_answer_holds_up_no_other_and_is_not_asked_twice() {
+        let silent = Arc::new(Silent { patience: Duration::from_millis(500), ..Silent::default() });
+        let (gate, asked) = (Arc::new(Barrier::new(2)), Arc::new(AtomicUsize::new(0)));
+        let look = {
+            let (gate, asked) = (Arc::clone(&gate), Arc::clone(&asked));
+            move |name: &str, (): &()| {
+                if name == "c" {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    gate.wait();
+                }
+                name.to_uppercase()
+            }
+        };
+        assert_eq!(shown(&silent.look(of("abcde"), look.clone()).await), "AB-DE");
+        assert_eq!(shown(&silent.look(of("cf"), look.clone()).await), "-F");
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "another thread is stuck");
+        gate.wait();
+        silent.is_back().await;
+        let again = silent.look_at("c", |name| name.to_uppercase()).await;
+        assert_eq!(again.as_deref(), Some("C"));
+    }
+
+    #[tokio::test]
+    async fn a_look_that_panics_is_no_answer() {
+        let silent = Arc::<Silent>::default();
+        let look = |name: &str, (): &()| match name {
+            "b" => panic!("within"),
+            name => name.to_owned(),
+        };
+        assert_eq!(shown(&silent.look(of("abc"), look).await), "a-c");
+        assert!(silent.names().is_empty());
+    }
+}
