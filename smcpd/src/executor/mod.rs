@@ -301,6 +301,7 @@ impl Executor {
                 () = self.ending.cancelled() => break,
                 _ = sweep.tick() => {}
             }
+            self.spawner.end_stuck(starters::LONG * starters::PATIENCE);
             for warm in self.workers.sweep() {
                 self.stock(warm);
             }
@@ -381,6 +382,7 @@ impl Executor {
         self.ending.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.spawner.end_stuck(starters::LONG);
     }
 }
 

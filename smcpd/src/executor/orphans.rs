@@ -66,12 +66,17 @@ pub(super) fn leads_and_lives(pid: Pid) -> bool {
 pub(super) fn children() -> Vec<Pid> {
     let Ok(threads) = fs::read_dir("/proc/self/task") else { return Vec::new() };
     threads
-        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok())
-        .flat_map(|line| {
-            line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
-        })
+        .filter_map(|thread| thread.ok()?.file_name().to_str()?.parse().ok())
         .filter_map(Pid::from_raw)
+        .flat_map(children_of)
         .collect()
+}
+
+/// Lists the children of one thread.
+pub(super) fn children_of(thread: Pid) -> Vec<Pid> {
+    let path = format!("/proc/self/task/{}/children", thread.as_raw_nonzero());
+    let listed = fs::read_to_string(path).unwrap_or_default();
+    listed.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
 }
 
 /// Reaps one child if it is dead.

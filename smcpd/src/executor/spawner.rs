@@ -7,8 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, getpid, kill_process_group, set_child_subreaper};
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group, set_child_subreaper};
 use tokio::sync::Notify;
 
 use super::groups::Groups;
@@ -35,6 +36,12 @@ struct Known {
     leaders: HashSet<Pid>,
     /// Those that wait for a call.
     kept: HashSet<Pid>,
+}
+
+impl Known {
+    fn knows(&self, child: Pid) -> bool {
+        self.leaders.contains(&child) || self.kept.contains(&child)
+    }
 }
 
 /// What a child is started with.
@@ -154,6 +161,18 @@ impl Spawner {
             .await
     }
 
+    /// Ends what has been on its way to its program for so long: it holds all that the daemon has open, its port too.
+    pub(super) fn end_stuck(&self, time: Duration) {
+        for thread in self.starters.stuck(time) {
+            for child in orphans::children_of(thread) {
+                if !self.known().knows(child) {
+                    // It is gone already, or dies as soon as it can be.
+                    let _gone = kill_process(child, Signal::KILL);
+                }
+            }
+        }
+    }
+
     /// The leader was reaped.
     pub(super) fn forget(&self, pid: Pid) {
         self.known().leaders.remove(&pid);
@@ -193,10 +212,7 @@ impl Spawner {
             Err(TryLockError::WouldBlock) => return self.tell_ended(),
         };
         for child in orphans::children() {
-            let known = self.known();
-            let stranger = !known.leaders.contains(&child) && !known.kept.contains(&child);
-            drop(known);
-            if stranger {
+            if !self.known().knows(child) {
                 orphans::reap_one(child);
             }
         }
@@ -241,7 +257,6 @@ impl Drop for Kept {
 mod tests {
     use std::sync::mpsc;
     use std::thread;
-    use std::time::Duration;
 
     use rustix::process::{WaitId, WaitIdOptions, waitid};
 

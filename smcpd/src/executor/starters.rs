@@ -11,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Pid;
+use rustix::thread::gettid;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
@@ -20,9 +22,9 @@ const MOST: usize = 4;
 const ROOM: usize = 16;
 /// How long a start takes at most where its program's file system answers. Another thread takes the place of one that is
 /// stuck in it.
-const LONG: Duration = Duration::from_secs(1);
+pub(super) const LONG: Duration = Duration::from_secs(1);
 /// How often [`LONG`] passes before who wants it started gives up.
-const PATIENCE: u32 = 5;
+pub(super) const PATIENCE: u32 = 5;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -51,7 +53,7 @@ struct Waiting {
 
 /// What a thread is doing.
 struct Starting {
-    thread: thread::ThreadId,
+    thread: Pid,
     what: What,
     since: Instant,
     /// It takes long, and another thread has its place.
@@ -98,6 +100,13 @@ impl Starters {
             }
         }
         Err(silent())
+    }
+
+    /// The threads that have been at one start for so long.
+    pub(super) fn stuck(&self, time: Duration) -> Vec<Pid> {
+        let waiting = self.queue.lock();
+        let stuck = waiting.starting.iter().filter(|starting| starting.since.elapsed() >= time);
+        stuck.map(|starting| starting.thread).collect()
     }
 }
 
@@ -146,7 +155,7 @@ impl Queue {
         let waiting = self.has_more.wait_while(self.lock(), idle);
         let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
         let (what, job, _room) = waiting.jobs.pop_front()?;
-        let thread = thread::current().id();
+        let thread = gettid();
         waiting.starting.push(Starting { thread, what, since: Instant::now(), hangs: false });
         Some(job)
     }
@@ -154,7 +163,7 @@ impl Queue {
     /// Whether another thread has the place of this one, which has done its job.
     fn is_relieved(&self) -> bool {
         let mut waiting = self.lock();
-        let this = thread::current().id();
+        let this = gettid();
         let done = waiting.starting.iter().position(|starting| starting.thread == this);
         done.is_some_and(|done| waiting.starting.swap_remove(done).hangs)
     }
