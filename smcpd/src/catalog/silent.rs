@@ -18,7 +18,8 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a plugin is not described.
-pub(crate) const REASON: &str = "its files do not answer: is the file system there that its link leads to? It is looked at again once they do";
+pub(crate) const REASON: &str = "its files do not answer: is the file system there that its link leads to? It is looked \
+    at again once they do";
 
 #[derive(Debug)]
 pub(crate) struct Silent {
@@ -37,10 +38,31 @@ impl Default for Silent {
 #[derive(Debug)]
 struct Found<T> {
     of_each: Vec<T>,
-    /// When it began to look at the next one.
+    /// Which one it looks at, and since when.
+    at: usize,
     since: Instant,
     /// Nobody waits for more.
     is_left: bool,
+    /// It has ended, by a panic maybe.
+    is_over: bool,
+}
+
+/// One who waits for a thread. Dropping it leaves the thread alone, and so with the plugin that it looks at.
+struct Asker<'a, N, T> {
+    silent: &'a Silent,
+    plugins: &'a [(String, N)],
+    places: Vec<usize>,
+    found: Arc<Mutex<Found<T>>>,
+}
+
+impl<N, T> Drop for Asker<'_, N, T> {
+    fn drop(&mut self) {
+        let mut found = lock(&self.found);
+        if let Some(place) = self.places.get(found.at).filter(|_| !found.is_over) {
+            found.is_left = true;
+            self.silent.names().insert(self.plugins[*place].0.clone());
+        }
+    }
 }
 
 impl Silent {
@@ -95,7 +117,8 @@ impl Silent {
         if places.is_empty() {
             return Vec::new();
         }
-        let found = Found { of_each: Vec::new(), since: Instant::now(), is_left: false };
+        let found =
+            Found { of_each: Vec::new(), at: 0, since: Instant::now(), is_left: false, is_over: false };
         let found = Arc::new(Mutex::new(found));
         let (silent, shared) = (Arc::clone(self), Arc::clone(&found));
         let (all, look, wanted) = (Arc::clone(plugins), Arc::clone(look), places.clone());
@@ -107,25 +130,30 @@ impl Silent {
                 let mut found = lock(&shared);
                 if found.is_left {
                     silent.names().remove(name);
-                    return silent.back.notify_one();
+                    if found.since.elapsed() >= silent.patience {
+                        silent.back.notify_one();
+                    }
+                    return;
                 }
                 found.of_each.push((at, one));
-                found.since = Instant::now();
+                (found.at, found.since) = (found.at + 1, Instant::now());
             }
         });
+        let asker = Asker { silent: self, plugins: plugins.as_slice(), places, found };
         let mut patience = self.patience;
-        while timeout(patience, &mut thread).await.is_err() {
-            let mut found = lock(&found);
+        loop {
+            let is_over = timeout(patience, &mut thread).await.is_ok();
+            let mut found = lock(&asker.found);
             patience = self.patience.saturating_sub(found.since.elapsed());
-            if patience.is_zero() {
-                found.is_left = true;
-                let name = &plugins[places[found.of_each.len()]].0;
-                tracing::warn!(plugin = name, "its files do not answer");
-                self.names().insert(name.clone());
-                break;
+            found.is_over = is_over;
+            if !is_over && !patience.is_zero() {
+                continue;
             }
+            if let Some(place) = asker.places.get(found.at).filter(|_| !is_over) {
+                tracing::warn!(plugin = plugins[*place].0, "its files do not answer");
+            }
+            return std::mem::take(&mut found.of_each);
         }
-        std::mem::take(&mut lock(&found).of_each)
     }
 
     fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
@@ -174,6 +202,23 @@ mod tests {
         silent.is_back().await;
         let again = silent.look_at("c", |name| name.to_uppercase()).await;
         assert_eq!(again.as_deref(), Some("C"));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_leaves_one_thread_with_it_and_not_another_each_time() {
+        let silent = Arc::<Silent>::default();
+        let gate = Arc::new(Barrier::new(2));
+        let wait = Arc::clone(&gate);
+        let asked = silent.look_at("a", move |_| _ = wait.wait());
+        assert!(timeout(Duration::from_millis(50), asked).await.is_err());
+        assert_eq!(silent.look_at("a", |_| ()).await, None);
+        gate.wait();
+        let again = async {
+            while silent.look_at("a", |_| ()).await.is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(timeout(Duration::from_secs(10), again).await.is_ok());
     }
 
     #[tokio::test]
