@@ -34,10 +34,9 @@ impl Default for Silent {
     }
 }
 
-/// What a thread has found so far.
+/// How far a thread has come.
 #[derive(Debug)]
-struct Found<T> {
-    of_each: Vec<T>,
+struct Progress {
     /// Which one it looks at, and since when.
     at: usize,
     since: Instant,
@@ -48,22 +47,25 @@ struct Found<T> {
 }
 
 /// One who waits for a thread. Dropping it leaves the thread alone, and so with the plugin that it looks at.
-struct Asker<'a, N, T> {
+struct Asker<'a> {
     silent: &'a Silent,
-    plugins: &'a [(String, N)],
+    names: &'a [String],
     places: Vec<usize>,
-    found: Arc<Mutex<Found<T>>>,
+    progress: Arc<Mutex<Progress>>,
 }
 
-impl<N, T> Drop for Asker<'_, N, T> {
+impl Drop for Asker<'_> {
     fn drop(&mut self) {
-        let mut found = lock(&self.found);
-        if let Some(place) = self.places.get(found.at).filter(|_| !found.is_over) {
-            found.is_left = true;
-            self.silent.names().insert(self.plugins[*place].0.clone());
+        let mut progress = lock(&self.progress);
+        if let Some(place) = self.places.get(progress.at).filter(|_| !progress.is_over) {
+            progress.is_left = true;
+            self.silent.names().insert(self.names[*place].clone());
         }
     }
 }
+
+/// Looks at the one at a place, and keeps what it finds.
+type Look = Arc<dyn Fn(usize) + Send + Sync>;
 
 impl Silent {
     /// Looks at one plugin after the other; nothing comes of those that do not answer.
@@ -76,17 +78,17 @@ impl Silent {
         N: Send + Sync + 'static,
         T: Send + 'static,
     {
-        let (plugins, look) = (Arc::new(plugins), Arc::new(look));
-        let answers = |at: &usize| !self.names().contains(&plugins[*at].0);
-        let wanted: Vec<usize> = (0..plugins.len()).filter(answers).collect();
-        let mut found = self.some(&plugins, wanted.clone(), &look).await;
-        if let Some(rest) = wanted.get(found.len() + 1..) {
-            // Whoever comes behind one that does not answer may be where that is: side by side they take no longer than one.
-            let rest = rest.iter().filter(|at| answers(at)).map(|at| self.some(&plugins, vec![*at], &look));
-            found.extend(join_all(rest).await.into_iter().flatten());
-        }
-        let mut found: BTreeMap<usize, T> = found.into_iter().collect();
-        plugins.iter().enumerate().map(|(at, (name, _))| (name.clone(), found.remove(&at))).collect()
+        let names: Arc<[String]> = plugins.iter().map(|(name, _)| name.clone()).collect();
+        let found = Arc::<Mutex<BTreeMap<usize, T>>>::default();
+        let kept = Arc::clone(&found);
+        let look = Arc::new(move |at: usize| {
+            let (name, known) = &plugins[at];
+            let one = look(name, known);
+            lock(&kept).insert(at, one);
+        });
+        self.each(&names, look).await;
+        let mut found = std::mem::take(&mut *lock(&found));
+        names.iter().enumerate().map(|(at, name)| (name.clone(), found.remove(&at))).collect()
     }
 
     /// Looks at one plugin.
@@ -103,56 +105,56 @@ impl Silent {
         self.back.notified().await;
     }
 
-    /// Looks at those at these places, up to one that does not answer.
-    async fn some<N, T>(
-        self: &Arc<Self>,
-        plugins: &Arc<Vec<(String, N)>>,
-        places: Vec<usize>,
-        look: &Arc<impl Fn(&str, &N) -> T + Send + Sync + 'static>,
-    ) -> Vec<(usize, T)>
-    where
-        N: Send + Sync + 'static,
-        T: Send + 'static,
-    {
-        if places.is_empty() {
-            return Vec::new();
+    /// Looks at each. What it finds is of no matter here: so this is compiled once, and not for each kind of look.
+    async fn each(self: &Arc<Self>, names: &Arc<[String]>, look: Look) {
+        let answers = |at: &usize| !self.names().contains(&names[*at]);
+        let wanted: Vec<usize> = (0..names.len()).filter(answers).collect();
+        let done = self.some(names, wanted.clone(), &look).await;
+        if let Some(rest) = wanted.get(done + 1..) {
+            // Whoever comes behind one that does not answer may be where that is: side by side they take no longer than one.
+            let rest = rest.iter().filter(|at| answers(at)).map(|at| self.some(names, vec![*at], &look));
+            join_all(rest).await;
         }
-        let found =
-            Found { of_each: Vec::new(), at: 0, since: Instant::now(), is_left: false, is_over: false };
-        let found = Arc::new(Mutex::new(found));
-        let (silent, shared) = (Arc::clone(self), Arc::clone(&found));
-        let (all, look, wanted) = (Arc::clone(plugins), Arc::clone(look), places.clone());
+    }
+
+    /// Looks at those at these places, up to one that does not answer; returns how many did.
+    async fn some(self: &Arc<Self>, names: &Arc<[String]>, places: Vec<usize>, look: &Look) -> usize {
+        if places.is_empty() {
+            return 0;
+        }
+        let progress = Progress { at: 0, since: Instant::now(), is_left: false, is_over: false };
+        let progress = Arc::new(Mutex::new(progress));
+        let (silent, shared) = (Arc::clone(self), Arc::clone(&progress));
+        let (all, look, wanted) = (Arc::clone(names), Arc::clone(look), places.clone());
         let mut thread = spawn_blocking(move || {
             lock(&shared).since = Instant::now();
             for at in wanted {
-                let (name, known) = &all[at];
-                let one = look(name, known);
-                let mut found = lock(&shared);
-                if found.is_left {
-                    silent.names().remove(name);
-                    if found.since.elapsed() >= silent.patience {
+                look(at);
+                let mut progress = lock(&shared);
+                if progress.is_left {
+                    silent.names().remove(&all[at]);
+                    if progress.since.elapsed() >= silent.patience {
                         silent.back.notify_one();
                     }
                     return;
                 }
-                found.of_each.push((at, one));
-                (found.at, found.since) = (found.at + 1, Instant::now());
+                (progress.at, progress.since) = (progress.at + 1, Instant::now());
             }
         });
-        let asker = Asker { silent: self, plugins: plugins.as_slice(), places, found };
+        let asker = Asker { silent: self, names, places, progress };
         let mut patience = self.patience;
         loop {
             let is_over = timeout(patience, &mut thread).await.is_ok();
-            let mut found = lock(&asker.found);
-            patience = self.patience.saturating_sub(found.since.elapsed());
-            found.is_over = is_over;
+            let mut progress = lock(&asker.progress);
+            patience = self.patience.saturating_sub(progress.since.elapsed());
+            progress.is_over = is_over;
             if !is_over && !patience.is_zero() {
                 continue;
             }
-            if let Some(place) = asker.places.get(found.at).filter(|_| !is_over) {
-                tracing::warn!(plugin = plugins[*place].0, "its files do not answer");
+            if let Some(place) = asker.places.get(progress.at).filter(|_| !is_over) {
+                tracing::warn!(plugin = names[*place], "its files do not answer");
             }
-            return std::mem::take(&mut found.of_each);
+            return progress.at;
         }
     }
 
